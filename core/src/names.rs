@@ -1,0 +1,142 @@
+//! Labels, annotations and names of everything that Tandem writes into a cluster.
+
+use sha2::{Digest, Sha256};
+
+/// `true` on every object that Tandem rendered.
+pub const LABEL_MANAGED: &str = "tandem.dev/managed";
+/// The durable id of the Tandem object that something was rendered from: ownership goes by this label, never by an
+/// ownerReference.
+pub const LABEL_ID: &str = "tandem.dev/id";
+/// The unit's object name.
+pub const LABEL_UNIT: &str = "tandem.dev/unit";
+/// The unit's durable id, on namespaces: what a namespace is adopted by.
+pub const LABEL_UNIT_ID: &str = "tandem.dev/unit-id";
+/// The environment's object name, which is the namespace's.
+pub const LABEL_ENVIRONMENT: &str = "tandem.dev/environment";
+/// The application's object name.
+pub const LABEL_APPLICATION: &str = "tandem.dev/application";
+/// The component's name.
+pub const LABEL_COMPONENT: &str = "tandem.dev/component";
+/// What a namespace is for the network policies of all others: [`ROLE_DNS`] or [`ROLE_GATEWAY`].
+pub const LABEL_ROLE: &str = "tandem.dev/role";
+/// Upstream's label for the name of an application.
+pub const LABEL_NAME: &str = "app.kubernetes.io/name";
+/// Upstream's label for the program that manages an object.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Value of [`LABEL_ROLE`]: the cluster's DNS runs in this namespace.
+pub const ROLE_DNS: &str = "dns";
+/// Value of [`LABEL_ROLE`]: the gateway (ingress controller) runs in this namespace.
+pub const ROLE_GATEWAY: &str = "gateway";
+/// Value of [`LABEL_MANAGED_BY`].
+pub const MANAGER: &str = "tandem";
+
+/// Hash of what was rendered, on every rendered object: what changes it changes the object.
+pub const ANNOTATION_RENDERED: &str = "tandem.dev/rendered-hash";
+/// Hash of a component's configuration files, on pod templates: a change of the files rolls the pods.
+pub const ANNOTATION_CONFIG: &str = "tandem.dev/config-hash";
+/// On Tandem's objects: mod revision of the arbiter's record that the local object corresponds to.
+pub const ANNOTATION_REVISION: &str = "tandem.dev/arbiter-revision";
+/// On Tandem's objects: hash of the specification that was last published or followed.
+pub const ANNOTATION_SYNCED: &str = "tandem.dev/synced-hash";
+/// Finalizer through which alone a deletion becomes a tombstone.
+pub const FINALIZER: &str = "tandem.dev/published";
+
+/// Name of the ResourceQuota and of the LimitRange of a namespace.
+pub const LIMITS: &str = "tandem";
+/// Name of the service account that workloads run as. It has no rights and mounts no token.
+pub const SERVICE_ACCOUNT: &str = "tandem-workload";
+
+/// The longest name of most objects, in bytes: that of a DNS label.
+const LONGEST: usize = 63;
+
+/// The failover group of an application that names none: `<namespace>-<application>`.
+#[must_use]
+pub fn default_group(namespace: &str, application: &str) -> String {
+    joined(&[namespace, application])
+}
+
+/// The name of a component's Deployment, ConfigMap and PodDisruptionBudget: `<application>-<component>`.
+#[must_use]
+pub fn workload(application: &str, component: &str) -> String {
+    joined(&[application, component])
+}
+
+/// The name of an endpoint's Service and Ingress: `<application>-<endpoint>`.
+#[must_use]
+pub fn service(application: &str, endpoint: &str) -> String {
+    joined(&[application, endpoint])
+}
+
+/// The name of an application's NetworkPolicy: `app-<application>`.
+#[must_use]
+pub fn application_policy(application: &str) -> String {
+    joined(&["app", application])
+}
+
+/// The name of the NetworkPolicy for adopted pods behind an endpoint: `adopted-<application>-<endpoint>`.
+#[must_use]
+pub fn adopted_policy(application: &str, endpoint: &str) -> String {
+    joined(&["adopted", application, endpoint])
+}
+
+/// The parts joined by dashes; a name that is too long is cut and ends in a hash of the whole, so that two long names
+/// that begin alike stay two.
+fn joined(parts: &[&str]) -> String {
+    let whole = parts.join("-");
+    if whole.len() <= LONGEST {
+        return whole;
+    }
+    let hash = hex::encode(Sha256::digest(whole.as_bytes()));
+    let mut cut = LONGEST - 9;
+    while !whole.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    format!("{}-{}", whole[..cut].trim_end_matches(['-', '.']), &hash[..8])
+}
+
+/// Whether a text can be a DNS label (RFC 1123): the form of the names of namespaces and of label values here.
+#[must_use]
+pub fn is_dns_label(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_are_plain() {
+        assert_eq!(default_group("data-prod", "hall"), "data-prod-hall");
+        assert_eq!(workload("hall", "web"), "hall-web");
+        assert_eq!(service("hall", "public"), "hall-public");
+        assert_eq!(application_policy("hall"), "app-hall");
+    }
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        let namespace = "n".repeat(60);
+        let first = default_group(&namespace, "hall");
+        let second = default_group(&namespace, "mall");
+        assert_eq!(first.len(), 63);
+        assert_ne!(first, second);
+        assert_eq!(first, default_group(&namespace, "hall"));
+        assert!(is_dns_label(&first));
+        // The cut falls on a dash: none is doubled.
+        let dashed = default_group(&format!("{}-{}", "n".repeat(53), "m".repeat(9)), "hall");
+        assert!(is_dns_label(&dashed) && !dashed.contains("--"), "{dashed}");
+    }
+
+    #[test]
+    fn a_dns_label_is_known() {
+        for good in ["a", "a-b", "0a"] {
+            assert!(is_dns_label(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "a.b", "A", "a_b", &"a".repeat(64)] {
+            assert!(!is_dns_label(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Who may talk to whom. Everything is denied in an environment; what is allowed adds up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tandem_crds::{Application, ApplicationRef, SecurityProfile};
+
+use super::manifest::unless_empty;
+use super::{Facts, Manifest};
+use crate::names;
+
+const API: &str = "networking.k8s.io/v1";
+
+fn policy(namespace: &str, name: &str, labels: &BTreeMap<String, String>, spec: &Value) -> Manifest {
+    Manifest::new(API, "NetworkPolicy", Some(namespace), name, labels, json!({ "spec": spec }))
+}
+
+/// The policies that every pod of an environment is under. The namespaces of DNS and gateway are known by their labels,
+/// since an old cluster does not label namespaces with their names.
+pub(super) fn environment(
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+    profile: &SecurityProfile,
+    _facts: &Facts<'_>,
+) -> Vec<Manifest> {
+    let deny = json!({
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+        // Written although empty: server-side apply then takes out rules that somebody adds.
+        "ingress": [],
+        "egress": [],
+    });
+    let dns = json!({
+        "podSelector": {},
+        "policyTypes": ["Egress"],
+        "egress": [{
+            "to": [{ "namespaceSelector": { "matchLabels": { names::LABEL_ROLE: names::ROLE_DNS } } }],
+            "ports": [{ "port": 53, "protocol": "UDP" }, { "port": 53, "protocol": "TCP" }],
+        }],
+    });
+    let mut policies = vec![
+        policy(namespace, "tandem-default-deny", labels, &deny),
+        policy(namespace, "tandem-allow-dns", labels, &dns),
+    ];
+    if !profile.spec.egress.is_empty() {
+        let rules: Vec<Value> = profile
+            .spec
+            .egress
+            .iter()
+            .map(|rule| {
+                let ports: BTreeSet<i32> = rule.ports.iter().copied().collect();
+                let ports = ports.into_iter().map(|port| json!({ "port": port, "protocol": "TCP" })).collect();
+                json!({ "to": [{ "ipBlock": { "cidr": rule.cidr } }], "ports": unless_empty(ports) })
+            })
+            .collect();
+        let egress = json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": rules });
+        policies.push(policy(namespace, "tandem-allow-egress", labels, &egress));
+    }
+    policies
+}
+
+/// The policies of an application: one for its own pods, which bear its label, and one for each endpoint whose pods are
+/// an adopted workload's, which bear labels of their own.
+pub(super) fn application(
+    application: &Application,
+    namespace: &str,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+) -> Vec<Manifest> {
+    let own = json!({ "matchLabels": { names::LABEL_APPLICATION: name } });
+    let adopted: Vec<(&str, Value)> = application
+        .spec
+        .endpoints
+        .iter()
+        .flatten()
+        .filter(|endpoint| endpoint.component.is_none() && !endpoint.selector.is_empty())
+        .map(|endpoint| (endpoint.name.as_str(), json!({ "matchLabels": endpoint.selector })))
+        .collect();
+    let pods = std::iter::once(&own).chain(adopted.iter().map(|(_, pods)| pods));
+    let siblings: Vec<Value> = pods.map(|pods| json!({ "podSelector": pods })).collect();
+    let access = application.spec.access.clone().unwrap_or_default();
+    let callers: Vec<Value> = siblings.iter().cloned().chain(peers(&access.from, namespace)).collect();
+    let called: Vec<Value> = siblings.into_iter().chain(peers(&access.to, namespace)).collect();
+    let write = |object: &str, pods: &Value, gateway_ports: BTreeSet<i32>| {
+        let mut ingress = vec![json!({ "from": callers })];
+        if !gateway_ports.is_empty() {
+            // The gateway speaks TCP to the pods.
+            let ports: Vec<Value> =
+                gateway_ports.into_iter().map(|port| json!({ "port": port, "protocol": "TCP" })).collect();
+            ingress.push(json!({
+                "from": [{ "namespaceSelector": { "matchLabels": { names::LABEL_ROLE: names::ROLE_GATEWAY } } }],
+                "ports": ports,
+            }));
+        }
+        let spec = json!({
+            "podSelector": pods,
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": ingress,
+            "egress": [{ "to": called }],
+        });
+        policy(namespace, object, labels, &spec)
+    };
+    let public = || application.spec.endpoints.iter().flatten().filter(|endpoint| !endpoint.hosts.is_empty());
+    let mut policies =
+        vec![write(&names::application_policy(name), &own, public().map(|endpoint| endpoint.port).collect())];
+    policies.extend(adopted.iter().map(|(endpoint, pods)| {
+        let ports = public().filter(|candidate| candidate.name == *endpoint).map(|candidate| candidate.port).collect();
+        write(&names::adopted_policy(name, endpoint), pods, ports)
+    }));
+    policies
+}
+
+/// Other applications' pods, sorted, each once.
+fn peers(others: &[ApplicationRef], namespace: &str) -> Vec<Value> {
+    let others: BTreeSet<(&str, &str)> = others
+        .iter()
+        .map(|other| (other.environment.as_deref().unwrap_or(namespace), other.application.as_str()))
+        .collect();
+    others
+        .into_iter()
+        .map(|(environment, application)| {
+            json!({
+                "namespaceSelector": { "matchLabels": { names::LABEL_ENVIRONMENT: environment } },
+                "podSelector": { "matchLabels": { names::LABEL_APPLICATION: application } },
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,3 @@
+mod brake;
+mod decisions;
+mod world;
