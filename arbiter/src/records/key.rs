@@ -1,0 +1,218 @@
+//! The keys under the arbiter's prefix.
+
+use std::str::FromStr;
+
+use tandem_core::sync::{Kind, ObjectKey};
+
+/// The prefix of everything that Tandem keeps in the arbiter.
+pub const PREFIX: &str = "/tandem/v1/";
+
+/// Stands for the namespace of a cluster-scoped object.
+const NO_NAMESPACE: &str = "-";
+
+/// What a hold covers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// One failover group.
+    Group(String),
+    /// Every group of a site.
+    Site(String),
+    /// Everything.
+    All,
+}
+
+/// One key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// `sites/<site>/members/<replica>`: a replica's heartbeat.
+    Member {
+        /// The site.
+        site: String,
+        /// The replica.
+        replica: String,
+    },
+    /// `sites/<site>/leader`: which replica acts for the site.
+    Leader(String),
+    /// `groups/<group>`: who is active for a group.
+    Group(String),
+    /// `holds/…`: present = held.
+    Hold(Hold),
+    /// `ledger/<unit>`: a unit's budget.
+    Ledger(String),
+    /// `specs/<kind>/<ns>/<name>`: desired state.
+    Spec(ObjectKey),
+    /// `status/<site>/<kind>/<ns>/<name>`: what a site observed of an object.
+    Status(String, ObjectKey),
+    /// `status/<site>/applied`: how far a site has applied the records.
+    Applied(String),
+    /// `status/<site>/brake`: that a site's brake tripped, and whether a person confirmed.
+    Brake(String),
+    /// `conflicts/<id>`: an edit that was overwritten.
+    Conflict(String),
+}
+
+/// A text that is not a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a key of Tandem's: {0:?}")]
+pub struct KeyError(pub String);
+
+impl Key {
+    /// The prefix of all heartbeats of a site.
+    #[must_use]
+    pub fn members(site: &str) -> String {
+        format!("{PREFIX}sites/{site}/members/")
+    }
+
+    /// The prefix of all group records.
+    #[must_use]
+    pub fn groups() -> String {
+        format!("{PREFIX}groups/")
+    }
+
+    /// The prefix of all holds.
+    #[must_use]
+    pub fn holds() -> String {
+        format!("{PREFIX}holds/")
+    }
+
+    /// The prefix of all desired state.
+    #[must_use]
+    pub fn specs() -> String {
+        format!("{PREFIX}specs/")
+    }
+
+    /// The prefix of all status, of every site.
+    #[must_use]
+    pub fn statuses() -> String {
+        format!("{PREFIX}status/")
+    }
+
+    /// The prefix of one site's status.
+    #[must_use]
+    pub fn status_of(site: &str) -> String {
+        format!("{PREFIX}status/{site}/")
+    }
+
+    /// The prefix of all conflicts.
+    #[must_use]
+    pub fn conflicts() -> String {
+        format!("{PREFIX}conflicts/")
+    }
+}
+
+fn object(f: &mut std::fmt::Formatter<'_>, key: &ObjectKey) -> std::fmt::Result {
+    let namespace = key.namespace.as_deref().unwrap_or(NO_NAMESPACE);
+    write!(f, "{}/{namespace}/{}", key.kind.plural(), key.name)
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(PREFIX)?;
+        match self {
+            Self::Member { site, replica } => write!(f, "sites/{site}/members/{replica}"),
+            Self::Leader(site) => write!(f, "sites/{site}/leader"),
+            Self::Group(group) => write!(f, "groups/{group}"),
+            Self::Hold(Hold::Group(group)) => write!(f, "holds/group/{group}"),
+            Self::Hold(Hold::Site(site)) => write!(f, "holds/site/{site}"),
+            Self::Hold(Hold::All) => write!(f, "holds/all"),
+            Self::Ledger(unit) => write!(f, "ledger/{unit}"),
+            Self::Spec(key) => {
+                f.write_str("specs/")?;
+                object(f, key)
+            }
+            Self::Status(site, key) => {
+                write!(f, "status/{site}/")?;
+                object(f, key)
+            }
+            Self::Applied(site) => write!(f, "status/{site}/applied"),
+            Self::Brake(site) => write!(f, "status/{site}/brake"),
+            Self::Conflict(id) => write!(f, "conflicts/{id}"),
+        }
+    }
+}
+
+fn object_key(kind: &str, namespace: &str, name: &str) -> Option<ObjectKey> {
+    // Plurals only: one key for one object.
+    let kind = Kind::ALL.into_iter().find(|known| known.plural() == kind)?;
+    match (kind.namespaced(), namespace == NO_NAMESPACE) {
+        (true, false) => Some(ObjectKey::namespaced(kind, namespace, name)),
+        (false, true) => Some(ObjectKey::cluster(kind, name)),
+        _ => None,
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.strip_prefix(PREFIX).unwrap_or_default().split('/').collect();
+        let owned = |part: &str| part.to_owned();
+        let key = match *parts.as_slice() {
+            _ if parts.iter().any(|part| part.is_empty()) => None,
+            ["sites", site, "members", replica] => Some(Self::Member { site: owned(site), replica: owned(replica) }),
+            ["sites", site, "leader"] => Some(Self::Leader(owned(site))),
+            ["groups", group] => Some(Self::Group(owned(group))),
+            ["holds", "group", group] => Some(Self::Hold(Hold::Group(owned(group)))),
+            ["holds", "site", site] => Some(Self::Hold(Hold::Site(owned(site)))),
+            ["holds", "all"] => Some(Self::Hold(Hold::All)),
+            ["ledger", unit] => Some(Self::Ledger(owned(unit))),
+            ["specs", kind, namespace, name] => object_key(kind, namespace, name).map(Self::Spec),
+            ["status", site, "applied"] => Some(Self::Applied(owned(site))),
+            ["status", site, "brake"] => Some(Self::Brake(owned(site))),
+            ["status", site, kind, namespace, name] => {
+                object_key(kind, namespace, name).map(|key| Self::Status(owned(site), key))
+            }
+            ["conflicts", id] => Some(Self::Conflict(owned(id))),
+            _ => None,
+        };
+        key.ok_or_else(|| KeyError(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_reads_back() {
+        let unit = ObjectKey::cluster(Kind::Unit, "audit");
+        let app = ObjectKey::namespaced(Kind::Application, "audit-prod", "portal");
+        let keys = [
+            (Key::Member { site: "dc-a".into(), replica: "op-0".into() }, "sites/dc-a/members/op-0"),
+            (Key::Leader("dc-a".into()), "sites/dc-a/leader"),
+            (Key::Group("platform".into()), "groups/platform"),
+            (Key::Hold(Hold::All), "holds/all"),
+            (Key::Hold(Hold::Group("g".into())), "holds/group/g"),
+            (Key::Hold(Hold::Site("dc-a".into())), "holds/site/dc-a"),
+            (Key::Ledger("audit".into()), "ledger/audit"),
+            (Key::Spec(unit.clone()), "specs/units/-/audit"),
+            (Key::Spec(app.clone()), "specs/applications/audit-prod/portal"),
+            (Key::Status("dc-b".into(), unit), "status/dc-b/units/-/audit"),
+            (Key::Status("dc-b".into(), app), "status/dc-b/applications/audit-prod/portal"),
+            (Key::Applied("dc-b".into()), "status/dc-b/applied"),
+            (Key::Brake("dc-b".into()), "status/dc-b/brake"),
+            (Key::Conflict("ab12".into()), "conflicts/ab12"),
+        ];
+        for (key, text) in keys {
+            let text = format!("{PREFIX}{text}");
+            assert_eq!(key.to_string(), text);
+            assert_eq!(text.parse::<Key>().unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for text in [
+            "/tandem/v2/groups/g",
+            "/tandem/v1/groups/",
+            "/tandem/v1/specs/units/ns/audit",
+            "/tandem/v1/specs/applications/-/portal",
+            "/tandem/v1/specs/nodes/-/n",
+            "/tandem/v1/specs/Unit/-/audit",
+            "/tandem/v1/holds/other/x",
+            "",
+        ] {
+            assert!(text.parse::<Key>().is_err(), "{text}");
+        }
+    }
+}

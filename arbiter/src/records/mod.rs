@@ -1,0 +1,131 @@
+//! The arbiter's records: typed keys and values. Every value is JSON and carries a schema version; an unknown version is
+//! refused, never guessed at.
+
+mod group;
+mod key;
+mod other;
+mod site;
+mod status;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use group::{GroupRecord, PLATFORM, Phase};
+pub use key::{Hold, Key, KeyError, PREFIX};
+pub use other::{BrakeRecord, Confirmation, ConflictRecord, HoldRecord, LedgerRecord, TrippedRecord};
+pub use site::{Applied, LeaderRecord, MemberRecord};
+pub use status::{Condition, StatusRecord};
+pub use tandem_core::sync::{Kind, ObjectKey, Origin, Record, SpecRecord, Tombstone, Versioned};
+
+/// The schema version that this release writes and reads.
+pub const SCHEMA: u64 = 1;
+
+/// Why a record cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It is not JSON, or not an object.
+    #[error("not a JSON object")]
+    NotJson,
+    /// It has no schema version, or one that this release does not know.
+    #[error("schema version {found} is unknown (this release knows {SCHEMA}); upgrade this site first")]
+    UnknownSchema {
+        /// The version found, as it stands there.
+        found: String,
+    },
+    /// It does not have the fields that its schema version asks for.
+    #[error("does not fit schema version {SCHEMA}: {why}")]
+    Malformed {
+        /// What does not fit.
+        why: String,
+    },
+    /// It stands under a key that belongs to another object.
+    #[error("stands under the key of {expected}, but is about {found}")]
+    Misplaced {
+        /// The object of the key.
+        expected: String,
+        /// The object of the value.
+        found: String,
+    },
+}
+
+/// The bytes of a record: its fields and `"schema": 1`.
+#[must_use]
+pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    // Cannot fail for the types of this module: each is a map with string keys.
+    let mut value = serde_json::to_value(record).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.insert("schema".to_owned(), Value::from(SCHEMA));
+    }
+    value.to_string().into_bytes()
+}
+
+/// The record in these bytes.
+///
+/// # Errors
+/// [`RecordError`] where they are not a record of a schema version that this release knows.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|_| RecordError::NotJson)?;
+    let fields = value.as_object_mut().ok_or(RecordError::NotJson)?;
+    match fields.remove("schema") {
+        Some(version) if version == SCHEMA => {}
+        version => {
+            let found = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+            return Err(RecordError::UnknownSchema { found });
+        }
+    }
+    serde_json::from_value(value).map_err(|error| RecordError::Malformed { why: error.to_string() })
+}
+
+/// The specification record in these bytes, which stand under this object's key.
+///
+/// # Errors
+/// As [`decode`], and [`RecordError::Misplaced`] where the value is about another object.
+pub fn decode_spec(key: &ObjectKey, bytes: &[u8]) -> Result<Record, RecordError> {
+    let record: Record = decode(bytes)?;
+    if record.key() == key {
+        Ok(record)
+    } else {
+        Err(RecordError::Misplaced { expected: key.to_string(), found: record.key().to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_schema_is_refused() {
+        let newer = json!({"schema": 2, "revision": 4}).to_string();
+        let error = decode::<Applied>(newer.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("schema version 2 is unknown"), "{error}");
+        let none = json!({"revision": 4}).to_string();
+        assert!(matches!(decode::<Applied>(none.as_bytes()), Err(RecordError::UnknownSchema { .. })));
+    }
+
+    #[test]
+    fn records_bear_their_schema_and_survive() {
+        let group = GroupRecord::first("dc-a");
+        let bytes = encode(&group);
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(value["schema"], 1);
+        assert_eq!(value["phase"], json!({"name": "Held"}));
+        assert_eq!(decode::<GroupRecord>(&bytes).unwrap(), group);
+    }
+
+    #[test]
+    fn a_record_under_a_foreign_key_is_refused() {
+        let tombstone = Record::Tombstone(Tombstone {
+            id: "1".into(),
+            key: ObjectKey::cluster(Kind::Unit, "audit"),
+            origin: Origin { site: "dc-a".into(), uid: "u".into(), generation: 1 },
+            deleted_at: jiff::Timestamp::UNIX_EPOCH,
+        });
+        let bytes = encode(&tombstone);
+        assert_eq!(decode_spec(tombstone.key(), &bytes).unwrap(), tombstone);
+        let other = ObjectKey::cluster(Kind::Unit, "finance");
+        assert!(matches!(decode_spec(&other, &bytes), Err(RecordError::Misplaced { .. })));
+    }
+}

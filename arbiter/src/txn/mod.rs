@@ -1,0 +1,205 @@
+//! Transactions as plain data: what is compared, what is done then, what else. Nothing here talks to a store.
+
+mod build;
+
+use std::fmt;
+
+pub use build::{
+    GroupChange, LedgerSwap, Mandate, SpecChange, applied, beat, brake, campaign, collect, conflict, create_platform,
+    publish, reap, resign, status_batch,
+};
+
+/// The most operations etcd takes in one transaction, by its default `--max-txn-ops`.
+pub const MAX_OPS: usize = 128;
+
+/// How a number is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ordering {
+    /// Equal.
+    Equal,
+    /// Less.
+    Less,
+    /// Greater.
+    Greater,
+    /// Not equal.
+    NotEqual,
+}
+
+/// What is compared of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Revision of the last modification; 0 where the key does not exist.
+    Mod(i64),
+    /// Revision of the creation; 0 where the key does not exist.
+    Create(i64),
+    /// The value; never true where the key does not exist.
+    Value(Vec<u8>),
+}
+
+/// What a comparison or an operation covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// One key.
+    Key(String),
+    /// Every key with this prefix. A comparison over a range holds if it holds for each key that exists.
+    Prefix(String),
+}
+
+/// One comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compare {
+    /// What it covers.
+    pub span: Span,
+    /// How it compares.
+    pub ordering: Ordering,
+    /// With what.
+    pub target: Target,
+}
+
+impl Compare {
+    /// The key was last modified at exactly this revision (0: does not exist).
+    pub fn unchanged(key: impl fmt::Display, revision: i64) -> Self {
+        Self { span: Span::Key(key.to_string()), ordering: Ordering::Equal, target: Target::Mod(revision) }
+    }
+
+    /// The key does not exist.
+    pub fn absent(key: impl fmt::Display) -> Self {
+        Self { span: Span::Key(key.to_string()), ordering: Ordering::Equal, target: Target::Create(0) }
+    }
+
+    /// No key with this prefix was modified at this revision or later.
+    pub fn all_before(prefix: impl Into<String>, revision: i64) -> Self {
+        Self { span: Span::Prefix(prefix.into()), ordering: Ordering::Less, target: Target::Mod(revision) }
+    }
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Writes a key.
+    Put {
+        /// The key.
+        key: String,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Deletes a key.
+    Delete {
+        /// The key.
+        key: String,
+    },
+    /// Reads keys.
+    Get(Span),
+}
+
+impl Op {
+    /// Writes a record.
+    pub fn put<T: serde::Serialize>(key: impl fmt::Display, record: &T) -> Self {
+        Self::Put { key: key.to_string(), value: crate::records::encode(record) }
+    }
+
+    /// Deletes a key.
+    pub fn delete(key: impl fmt::Display) -> Self {
+        Self::Delete { key: key.to_string() }
+    }
+
+    /// Reads one key.
+    pub fn get(key: impl fmt::Display) -> Self {
+        Self::Get(Span::Key(key.to_string()))
+    }
+
+    /// Reads every key with a prefix.
+    pub fn range(prefix: impl Into<String>) -> Self {
+        Self::Get(Span::Prefix(prefix.into()))
+    }
+}
+
+/// One transaction: if all comparisons hold, `then`, else `otherwise`; at one revision, by everyone or nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Txn {
+    /// The comparisons.
+    pub compare: Vec<Compare>,
+    /// What is done if all hold.
+    pub then: Vec<Op>,
+    /// What is done if one does not.
+    pub otherwise: Vec<Op>,
+}
+
+/// A transaction that no store would take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTxn {
+    /// More than [`MAX_OPS`] comparisons or operations in one branch.
+    #[error("{0} comparisons or operations in one transaction, at most {MAX_OPS} are possible")]
+    TooLarge(usize),
+    /// A branch writes one key twice.
+    #[error("writes {0} twice")]
+    WritesTwice(String),
+}
+
+impl Txn {
+    /// Whether a store would take it.
+    ///
+    /// # Errors
+    /// [`InvalidTxn`] with what is wrong.
+    pub fn check(&self) -> Result<(), InvalidTxn> {
+        let most = self.compare.len().max(self.then.len()).max(self.otherwise.len());
+        if most > MAX_OPS {
+            return Err(InvalidTxn::TooLarge(most));
+        }
+        for branch in [&self.then, &self.otherwise] {
+            let mut written = std::collections::BTreeSet::new();
+            for op in branch {
+                if let Op::Put { key, .. } | Op::Delete { key } = op
+                    && !written.insert(key)
+                {
+                    return Err(InvalidTxn::WritesTwice(key.clone()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it can be sent twice without harm: it writes nothing.
+    #[must_use]
+    pub fn reads_only(&self) -> bool {
+        self.then.iter().chain(&self.otherwise).all(|op| matches!(op, Op::Get(_)))
+    }
+}
+
+/// A key as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kv {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: Vec<u8>,
+    /// Revision of its creation.
+    pub create_revision: i64,
+    /// Revision of its last modification.
+    pub mod_revision: i64,
+}
+
+/// The answer to a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TxnAnswer {
+    /// Whether all comparisons held.
+    pub succeeded: bool,
+    /// The store's revision after the transaction; where it wrote, the revision of its writes.
+    pub revision: i64,
+    /// What each operation of the branch read, in order; empty for writes.
+    pub reads: Vec<Vec<Kv>>,
+}
+
+impl TxnAnswer {
+    /// What the operation at this place of the branch read.
+    #[must_use]
+    pub fn read(&self, place: usize) -> &[Kv] {
+        self.reads.get(place).map_or(&[], Vec::as_slice)
+    }
+
+    /// The one key that the operation at this place read, if it exists.
+    #[must_use]
+    pub fn one(&self, place: usize) -> Option<&Kv> {
+        self.read(place).first()
+    }
+}
