@@ -1,0 +1,246 @@
+//! Writing what was rendered: only where something differs, only what is ours, and only while this replica leads.
+
+use super::{Cluster, ObjectName, WRITE_TIMEOUT, reference};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::GroupVersionKind;
+use kube::runtime::events::EventType;
+use serde_json::json;
+use std::collections::BTreeSet;
+use tandem_core::drift;
+use tandem_core::names::{ANNOTATION_RENDERED, LABEL_ID};
+use tandem_core::render::{AdoptedScale, Manifest};
+
+/// What applying an object came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was as it should be; nothing was sent.
+    Unchanged,
+    /// It was made or changed.
+    Changed,
+    /// Somebody else had changed it; it was put back.
+    Mended,
+}
+
+/// Why an object was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// This replica does not lead the site (any more).
+    #[error("this replica does not lead its site")]
+    NotLeader,
+    /// An object of that name belongs to somebody else.
+    #[error("{object} exists and is not Tandem's: it bears {bears}; remove it or choose another name")]
+    NotOurs {
+        /// Which object.
+        object: ObjectName,
+        /// What it bears instead of the owner's id.
+        bears: String,
+    },
+    /// The object is on its way out; it is made again when it is gone.
+    #[error("{object} is being deleted")]
+    Terminating {
+        /// Which object.
+        object: ObjectName,
+    },
+    /// A workload to be adopted is not there.
+    #[error("{object} is not there")]
+    Missing {
+        /// Which object.
+        object: ObjectName,
+    },
+    /// The API server does not accept it, and would not the next time.
+    #[error("the API server refuses {object}: {message}")]
+    Refused {
+        /// Which object.
+        object: ObjectName,
+        /// The API server's words.
+        message: String,
+    },
+    /// The API server could not be asked, or was busy.
+    #[error("the API server did not take {object}")]
+    Unavailable {
+        /// Which object.
+        object: ObjectName,
+        /// Why not.
+        source: Box<kube::Error>,
+    },
+    /// The API server took longer than any write may take.
+    #[error("the API server took longer than {} s for {object}", WRITE_TIMEOUT.as_secs())]
+    TooSlow {
+        /// Which object.
+        object: ObjectName,
+    },
+}
+
+impl ApplyError {
+    /// Whether trying again soon could help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NotLeader | Self::Terminating { .. } | Self::Unavailable { .. } | Self::TooSlow { .. } => true,
+            Self::NotOurs { .. } | Self::Missing { .. } | Self::Refused { .. } => false,
+        }
+    }
+}
+
+/// Sorts an API server's answer into what may pass and what will not.
+fn classify(object: ObjectName, error: kube::Error) -> ApplyError {
+    match &error {
+        // 1.20 answers 500 to a field that it does not know; it will the next time too.
+        kube::Error::Api(status)
+            if status.code == 500 && status.message.contains("field not declared in schema")
+                || matches!(status.code, 400 | 403 | 405 | 413 | 415 | 422) =>
+        {
+            ApplyError::Refused { object, message: status.message.clone() }
+        }
+        _ => ApplyError::Unavailable { object, source: Box::new(error) },
+    }
+}
+
+fn resource_of(manifest: &Manifest, cluster: &Cluster) -> ApiResource {
+    let known = cluster.rendered_kinds().into_iter().find(|rendered| rendered.resource.kind == manifest.kind());
+    known.map_or_else(
+        || {
+            let (group, version) = manifest.api_version().split_once('/').unwrap_or(("", manifest.api_version()));
+            ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, manifest.kind()))
+        },
+        |rendered| rendered.resource,
+    )
+}
+
+fn name_of(manifest: &Manifest) -> ObjectName {
+    ObjectName {
+        kind: manifest.kind().to_owned(),
+        namespace: manifest.namespace().map(str::to_owned),
+        name: manifest.name().to_owned(),
+    }
+}
+
+impl Cluster {
+    /// Makes an object as the manifest says, for the owner with the durable id `id`, under the field manager `manager`.
+    ///
+    /// Nothing is sent where the object is as it should be. An object that does not bear the id is never touched.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn apply(&self, manager: &str, id: &str, manifest: &Manifest) -> Result<Applied, ApplyError> {
+        let name = name_of(manifest);
+        let resource = resource_of(manifest, self);
+        let api = self.api(&resource, manifest.namespace());
+        let observed = self.rendered.get(&name);
+        let mut drifted = Vec::new();
+        if let Some(observed) = &observed {
+            check_owner(&name, observed, id)?;
+            if observed.metadata.deletion_timestamp.is_some() {
+                return Err(ApplyError::Terminating { object: name });
+            }
+            let annotations = observed.metadata.annotations.as_ref();
+            let rendered = annotations.and_then(|a| a.get(ANNOTATION_RENDERED)).map(String::as_str);
+            let value = serde_json::to_value(&**observed).unwrap_or_default();
+            let covered = drift::covers(manifest.value(), &value);
+            if covered && rendered == Some(manifest.hash()) {
+                return Ok(Applied::Unchanged);
+            }
+            if !covered && rendered == Some(manifest.hash()) {
+                drifted = drift::differences(manifest.value(), &value);
+            }
+        }
+        self.may_write()?;
+        self.metrics.writes.with_label_values(&["apply"]).inc();
+        let parameters = PatchParams::apply(manager).force();
+        let patch = Patch::Apply(manifest.value());
+        let sent = tokio::time::timeout(WRITE_TIMEOUT, api.patch(manifest.name(), &parameters, &patch));
+        match sent.await {
+            Ok(Ok(made)) => self.rendered.take_in(&name.kind, made),
+            Ok(Err(error)) => return Err(classify(name, error)),
+            Err(_) => return Err(ApplyError::TooSlow { object: name }),
+        }
+        if let (Some(observed), false) = (&observed, drifted.is_empty()) {
+            tracing::info!(object = %name, fields = drifted.join(", "), "drift put back");
+            let note = format!("changed by somebody else and put back: {}", drifted.join(", "));
+            self.tell(reference(observed, &resource), EventType::Warning, "DriftPutBack", note).await;
+            return Ok(Applied::Mended);
+        }
+        Ok(Applied::Changed)
+    }
+
+    /// Deletes what bears the durable id but is not among `keep`.
+    ///
+    /// # Errors
+    /// The first refusal or failure; what came before it is deleted.
+    pub async fn prune(&self, id: &str, keep: &BTreeSet<ObjectName>) -> Result<usize, ApplyError> {
+        let mut deleted = 0;
+        for (name, object) in self.rendered.owned_by(id) {
+            if keep.contains(&name) || object.metadata.deletion_timestamp.is_some() {
+                continue;
+            }
+            self.delete(&name, &object).await?;
+            deleted += 1;
+        }
+        Ok(deleted)
+    }
+
+    async fn delete(&self, name: &ObjectName, object: &DynamicObject) -> Result<(), ApplyError> {
+        let Some(rendered) = self.rendered_kinds().into_iter().find(|rendered| rendered.resource.kind == name.kind)
+        else {
+            return Ok(());
+        };
+        self.may_write()?;
+        self.metrics.writes.with_label_values(&["delete"]).inc();
+        let parameters = DeleteParams {
+            // Another object that has since taken the name is not ours to delete.
+            preconditions: Some(Preconditions { uid: object.metadata.uid.clone(), resource_version: None }),
+            ..DeleteParams::background()
+        };
+        let api = self.api(&rendered.resource, name.namespace.as_deref());
+        match tokio::time::timeout(WRITE_TIMEOUT, api.delete(&name.name, &parameters)).await {
+            Ok(Ok(_)) => {
+                tracing::info!(object = %name, "deleted: no longer wanted");
+                Ok(())
+            }
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Ok(()),
+            Ok(Err(error)) => Err(classify(name.clone(), error)),
+            Err(_) => Err(ApplyError::TooSlow { object: name.clone() }),
+        }
+    }
+
+    /// Brings an adopted workload to strength, and changes nothing else of it.
+    ///
+    /// # Errors
+    /// When the workload is not there, or see [`ApplyError`].
+    pub async fn scale(&self, namespace: &str, adopted: &AdoptedScale) -> Result<Applied, ApplyError> {
+        let name = ObjectName {
+            kind: adopted.kind.name().to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: adopted.name.clone(),
+        };
+        let Some(observed) = self.rendered.get(&name) else { return Err(ApplyError::Missing { object: name }) };
+        let replicas = observed.data.pointer("/spec/replicas").and_then(serde_json::Value::as_i64);
+        if replicas == Some(i64::from(adopted.replicas)) {
+            return Ok(Applied::Unchanged);
+        }
+        let Some(rendered) = self.rendered_kinds().into_iter().find(|rendered| rendered.resource.kind == name.kind)
+        else {
+            return Err(ApplyError::Missing { object: name });
+        };
+        self.may_write()?;
+        self.metrics.writes.with_label_values(&["scale"]).inc();
+        let api = self.api(&rendered.resource, Some(namespace));
+        let patch = Patch::Merge(json!({"spec": {"replicas": adopted.replicas}}));
+        let parameters = PatchParams::default();
+        let sent = api.patch_scale(&adopted.name, &parameters, &patch);
+        match tokio::time::timeout(WRITE_TIMEOUT, sent).await {
+            Ok(Ok(_)) => Ok(Applied::Changed),
+            Ok(Err(error)) => Err(classify(name, error)),
+            Err(_) => Err(ApplyError::TooSlow { object: name }),
+        }
+    }
+}
+
+fn check_owner(name: &ObjectName, observed: &DynamicObject, id: &str) -> Result<(), ApplyError> {
+    let labels = observed.metadata.labels.as_ref();
+    match labels.and_then(|labels| labels.get(LABEL_ID)) {
+        Some(bears) if bears == id => Ok(()),
+        Some(bears) => Err(ApplyError::NotOurs { object: name.clone(), bears: format!("the id {bears}") }),
+        None => Err(ApplyError::NotOurs { object: name.clone(), bears: "no id of Tandem's".to_owned() }),
+    }
+}

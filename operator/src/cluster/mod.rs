@@ -1,0 +1,207 @@
+//! This site's cluster: what is in it, and writing to it.
+
+mod apply;
+mod mirror;
+
+pub use apply::{Applied, ApplyError};
+pub use mirror::{Mirror, ObjectName};
+
+use crate::chain::Chain;
+use crate::metrics::Metrics;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ApiResource, DynamicObject, ObjectMeta, PostParams};
+use kube::core::GroupVersionKind;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client};
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_crds::Kind;
+
+/// How long any one write may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Says, just before a write leaves, whether this replica may still write.
+pub type Guard = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// A kind of object that Tandem renders or brings to strength.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// How the API server calls it.
+    pub resource: ApiResource,
+    /// Whether objects live in a namespace.
+    pub namespaced: bool,
+}
+
+/// This site's cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The site.
+    pub site: String,
+    /// The client for this site's API server.
+    pub client: Client,
+    /// The minor number of the API server's version.
+    pub server_minor: u32,
+    /// What is in the cluster of what Tandem renders.
+    pub rendered: Arc<Mirror>,
+    /// What is in the cluster of Tandem's own kinds.
+    pub own: Arc<Mirror>,
+    /// What is counted.
+    pub metrics: Metrics,
+    guard: Guard,
+    recorder: Recorder,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("site", &self.site).field("server_minor", &self.server_minor).finish()
+    }
+}
+
+impl Cluster {
+    /// A cluster whose mirrors are still empty.
+    #[must_use]
+    pub fn new(site: &str, replica: &str, client: Client, server_minor: u32, guard: Guard, metrics: Metrics) -> Self {
+        let reporter = Reporter { controller: "tandem-operator".to_owned(), instance: Some(replica.to_owned()) };
+        Self {
+            site: site.to_owned(),
+            server_minor,
+            rendered: Arc::new(Mirror::default()),
+            own: Arc::new(Mirror::default()),
+            metrics,
+            guard,
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+        }
+    }
+
+    /// The kinds that Tandem renders, as this API server serves them.
+    #[must_use]
+    pub fn rendered_kinds(&self) -> Vec<Rendered> {
+        let kind = |group: &str, version: &str, kind: &str, plural: &str, namespaced: bool| Rendered {
+            resource: ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural),
+            namespaced,
+        };
+        let policy = if self.server_minor >= 21 { "v1" } else { "v1beta1" };
+        vec![
+            kind("", "v1", "Namespace", "namespaces", false),
+            kind("", "v1", "ResourceQuota", "resourcequotas", true),
+            kind("", "v1", "LimitRange", "limitranges", true),
+            kind("", "v1", "ServiceAccount", "serviceaccounts", true),
+            kind("", "v1", "ConfigMap", "configmaps", true),
+            kind("", "v1", "Service", "services", true),
+            kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true),
+            kind("networking.k8s.io", "v1", "Ingress", "ingresses", true),
+            kind("rbac.authorization.k8s.io", "v1", "Role", "roles", true),
+            kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true),
+            kind("apps", "v1", "Deployment", "deployments", true),
+            kind("apps", "v1", "StatefulSet", "statefulsets", true),
+            kind("policy", policy, "PodDisruptionBudget", "poddisruptionbudgets", true),
+        ]
+    }
+
+    /// The kinds that are watched: those that Tandem renders or adopts, and the nodes that all of it runs on.
+    #[must_use]
+    pub fn watched_kinds(&self) -> Vec<Rendered> {
+        let nodes = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Node"), "nodes");
+        let mut kinds = self.rendered_kinds();
+        kinds.push(Rendered { resource: nodes, namespaced: false });
+        kinds
+    }
+
+    /// Whether the first lists of everything that is watched are in.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        let rendered = self.watched_kinds().iter().all(|kind| self.rendered.is_synced(&kind.resource.kind));
+        rendered && Kind::ALL.iter().all(|kind| self.own.is_synced(kind.name()))
+    }
+
+    /// How the API server calls one of Tandem's own kinds.
+    #[must_use]
+    pub fn own_resource(kind: Kind) -> ApiResource {
+        let gvk = GroupVersionKind::gvk(tandem_crds::GROUP, tandem_crds::VERSION, kind.name());
+        ApiResource::from_gvk_with_plural(&gvk, kind.plural())
+    }
+
+    /// The API of a kind, in a namespace or in the cluster.
+    #[must_use]
+    pub fn api(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        }
+    }
+
+    /// Whether this replica may write, asked just before each write.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn may_write(&self) -> Result<(), ApplyError> {
+        if (self.guard)() { Ok(()) } else { Err(ApplyError::NotLeader) }
+    }
+
+    /// Tells people about something, as an Event beside the object. What cannot be told is logged: an Event is never worth
+    /// failing for.
+    pub async fn tell(&self, about: ObjectReference, type_: EventType, reason: &str, note: String) {
+        if self.may_write().is_err() {
+            return;
+        }
+        self.metrics.writes.with_label_values(&["event"]).inc();
+        let note: String = note.chars().take(1_000).collect();
+        let told = if about.namespace.is_some() {
+            let action = "Reconcile".to_owned();
+            let event = Event { type_, reason: reason.to_owned(), note: Some(note), action, secondary: None };
+            self.recorder.publish(&event, &about).await
+        } else {
+            self.tell_of_cluster(about, type_, reason, note).await
+        };
+        if let Err(error) = told {
+            tracing::warn!(error = %Chain(&error), reason, "an event could not be written");
+        }
+    }
+
+    /// An Event about an object without a namespace. An API server before 1.22 takes it in `default` only, where the
+    /// recorder would not put it.
+    async fn tell_of_cluster(
+        &self,
+        about: ObjectReference,
+        type_: EventType,
+        reason: &str,
+        note: String,
+    ) -> Result<(), kube::Error> {
+        let events: Api<events::v1::Event> = Api::namespaced(self.client.clone(), "default");
+        #[allow(clippy::disallowed_methods)] // an edge: the time is written for people to read
+        let now = jiff::Timestamp::now();
+        let name = about.name.as_deref().unwrap_or_default();
+        let event = events::v1::Event {
+            metadata: ObjectMeta { name: Some(format!("{name}.{:x}", now.as_nanosecond())), ..ObjectMeta::default() },
+            action: Some("Reconcile".to_owned()),
+            event_time: Some(MicroTime(now)),
+            note: Some(note),
+            reason: Some(reason.to_owned()),
+            regarding: Some(about),
+            reporting_controller: Some("tandem-operator".to_owned()),
+            reporting_instance: Some(self.site.clone()),
+            type_: Some(match type_ {
+                EventType::Normal => "Normal".to_owned(),
+                EventType::Warning => "Warning".to_owned(),
+            }),
+            ..events::v1::Event::default()
+        };
+        events.create(&PostParams::default(), &event).await.map(drop)
+    }
+}
+
+/// A reference to an object, for an Event about it.
+#[must_use]
+pub fn reference(object: &DynamicObject, resource: &ApiResource) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(resource.api_version.clone()),
+        kind: Some(resource.kind.clone()),
+        name: object.metadata.name.clone(),
+        namespace: object.metadata.namespace.clone(),
+        uid: object.metadata.uid.clone(),
+        ..ObjectReference::default()
+    }
+}

@@ -1,0 +1,214 @@
+//! What an operator replica is told at its start.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The configuration file of one operator replica.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// This site.
+    pub site: String,
+    /// This replica, its own name in the site.
+    pub replica: String,
+    /// Every site, this one among them.
+    pub sites: Vec<String>,
+    /// The site that creates the record of who has authority where the arbiter has none.
+    pub preferred_authority: String,
+    /// How to reach this site's API server. Never another site's.
+    pub kubeconfig: PathBuf,
+    /// How to reach the arbiter.
+    pub arbiter: ArbiterConfig,
+    /// How often a heartbeat is sent, in seconds: a fifth of the time `T` after which a silent site may be taken over.
+    #[serde(default = "two_seconds")]
+    pub heartbeat_seconds: u64,
+    /// Where health, readiness and metrics are served, over TLS.
+    pub listen: SocketAddr,
+    /// The certificate for that.
+    pub tls: TlsFiles,
+    /// The namespace of the cluster's DNS.
+    #[serde(default = "kube_system")]
+    pub dns_namespace: String,
+    /// The namespace of the gateway through which requests from outside come.
+    #[serde(default = "gateway")]
+    pub gateway_namespace: String,
+    /// How long a deletion waits, and can be undone, in seconds.
+    #[serde(default = "one_day")]
+    pub deletion_grace_seconds: u64,
+    /// How log lines look.
+    #[serde(default)]
+    pub log_format: LogFormat,
+}
+
+/// How to reach the arbiter.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArbiterConfig {
+    /// The members' client addresses, `https://…`.
+    pub endpoints: Vec<String>,
+    /// The authority that signed the members' certificates.
+    pub ca_file: PathBuf,
+    /// This site's client certificate.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate chain, PEM.
+    pub cert_file: PathBuf,
+    /// The key, PEM.
+    pub key_file: PathBuf,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+fn two_seconds() -> u64 {
+    2
+}
+
+fn kube_system() -> String {
+    "kube-system".to_owned()
+}
+
+fn gateway() -> String {
+    "tandem-gateway".to_owned()
+}
+
+fn one_day() -> u64 {
+    86_400
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("the configuration {path} is not valid")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_yaml::Error,
+    },
+    /// A value makes no sense.
+    #[error("the configuration {path}: {field} {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be read, has unknown or missing fields, or its values make no sense together.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Self =
+            serde_yaml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+        config.check().map_err(|(field, problem)| ConfigError::Value { path: path.to_owned(), field, problem })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        if !self.sites.contains(&self.site) {
+            return Err(("site", format!("is '{}', which is not among sites; add it there", self.site)));
+        }
+        if !self.sites.contains(&self.preferred_authority) {
+            let problem = format!("is '{}', which is not among sites", self.preferred_authority);
+            return Err(("preferredAuthority", problem));
+        }
+        if self.heartbeat_seconds == 0 {
+            return Err(("heartbeatSeconds", "is 0; it must be 1 or more".to_owned()));
+        }
+        match self.arbiter.endpoints.iter().find(|endpoint| !endpoint.starts_with("https://")) {
+            _ if self.arbiter.endpoints.is_empty() => {
+                Err(("arbiter.endpoints", "is empty; name the arbiter's members, https://…".to_owned()))
+            }
+            Some(plain) => Err(("arbiter.endpoints", format!("has '{plain}'; every address must begin with https://"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The time between two heartbeats.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "
+site: dc-a
+replica: operator-0
+sites: [dc-a, dc-b]
+preferredAuthority: dc-a
+kubeconfig: /k
+arbiter: {endpoints: ['https://192.0.2.1:2379'], caFile: /ca, certFile: /c, keyFile: /k}
+listen: 127.0.0.1:0
+tls: {certFile: /c, keyFile: /k}
+";
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let dir = std::env::temp_dir().join(format!("tandem-config-{}-{:p}", std::process::id(), text));
+        std::fs::write(&dir, text).unwrap();
+        let config = Config::read(&dir);
+        std::fs::remove_file(&dir).unwrap();
+        config
+    }
+
+    #[test]
+    fn defaults_are_those_of_a_city() {
+        let config = read(GOOD).unwrap();
+        assert_eq!(config.heartbeat(), Duration::from_secs(2));
+        assert_eq!(config.deletion_grace_seconds, 86_400);
+        assert_eq!(config.log_format, LogFormat::Json);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_field() {
+        for (from, to, field) in [
+            ("site: dc-a", "site: dc-c", "site"),
+            ("preferredAuthority: dc-a", "preferredAuthority: dc-c", "preferredAuthority"),
+            ("https://", "http://", "arbiter.endpoints"),
+            ("site: dc-a", "site: dc-a\nheartbeatSeconds: 0", "heartbeatSeconds"),
+        ] {
+            match read(&GOOD.replacen(from, to, 1)) {
+                Err(ConfigError::Value { field: found, .. }) => assert_eq!(found, field),
+                other => panic!("{field}: {other:?}"),
+            }
+        }
+        assert!(matches!(read(&format!("{GOOD}\nsurprise: 1")), Err(ConfigError::Parse { .. })));
+    }
+}

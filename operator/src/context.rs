@@ -1,0 +1,70 @@
+//! What the parts of an operator share.
+
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::index::Index;
+use crate::link::Link;
+use crate::progress::Progress;
+use crate::queue::Queue;
+use crate::status::{Refusals, Reporter, Settling, SiteNotes};
+use std::sync::Arc;
+use tandem_core::render::Facts;
+use tandem_core::sync::ObjectKey;
+
+/// The three queues of work, all by the same keys.
+#[derive(Clone, Debug, Default)]
+pub struct Queues {
+    /// Publish, or follow: between this site's objects and the arbiter's records.
+    pub sync: Queue<ObjectKey>,
+    /// Provision: from the records to what runs here.
+    pub provision: Queue<ObjectKey>,
+    /// Fold: from what the sites say to the status that people read here.
+    pub fold: Queue<ObjectKey>,
+}
+
+impl Queues {
+    /// Adds a key to all three.
+    pub fn add(&self, key: &ObjectKey) {
+        self.sync.add(key.clone());
+        self.provision.add(key.clone());
+        self.fold.add(key.clone());
+    }
+}
+
+/// What the parts of an operator share.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The arbiter.
+    pub link: Link,
+    /// This site's cluster.
+    pub cluster: Cluster,
+    /// The arbiter's records.
+    pub index: Arc<Index>,
+    /// The queues.
+    pub queues: Queues,
+    /// Where this site's reports go.
+    pub reporter: Reporter,
+    /// What cannot be published, and why.
+    pub refusals: Refusals,
+    /// What is on its way to a state that is worth writing down.
+    pub settling: Settling,
+    /// What this site says of itself beside its objects.
+    pub site: SiteNotes,
+    /// Which records have not been applied here yet.
+    pub progress: Progress,
+}
+
+impl Context {
+    /// What rendering has to know of this site.
+    #[must_use]
+    pub fn facts(&self) -> Facts<'_> {
+        Facts {
+            site: &self.config.site,
+            server_minor: self.cluster.server_minor,
+            dns_namespace: &self.config.dns_namespace,
+            gateway_namespace: &self.config.gateway_namespace,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `Environment`: a namespace with its quota, limits, policies, roles and service account.
+
+use super::ProvisionError;
+use crate::cluster::ObjectName;
+use crate::context::Context;
+use crate::status::Report;
+use std::collections::BTreeSet;
+use tandem_core::render;
+use tandem_crds::status::Reason;
+use tandem_crds::{Environment, SecurityProfile, Unit};
+
+const MANAGER: &str = "tandem/environment";
+
+/// What an environment is made from beside itself.
+pub(super) struct Surroundings {
+    pub(super) unit: Unit,
+    pub(super) profile: SecurityProfile,
+}
+
+/// Brings one environment in line.
+pub(super) async fn reconcile(context: &Context, environment: &Environment) -> Result<Report, ProvisionError> {
+    let surroundings = match observe(context, environment) {
+        Ok(surroundings) => surroundings,
+        Err(missing) => return Ok(missing),
+    };
+    let rendered = render::environment(environment, &surroundings.unit, &surroundings.profile, &context.facts())?;
+    let id = environment.spec.id.as_deref().unwrap_or_default();
+    let mut keep = BTreeSet::new();
+    for manifest in rendered.into_manifests() {
+        context.cluster.apply(MANAGER, id, &manifest).await?;
+        keep.insert(ObjectName {
+            kind: manifest.kind().to_owned(),
+            namespace: manifest.namespace().map(str::to_owned),
+            name: manifest.name().to_owned(),
+        });
+    }
+    context.cluster.prune(id, &keep).await?;
+    Ok(Report::ready())
+}
+
+/// The unit and the profile of an environment, as published; a report of what is missing where one is not there.
+pub(super) fn observe(context: &Context, environment: &Environment) -> Result<Surroundings, Report> {
+    context.index.with_world(|world| {
+        let name = &environment.spec.unit;
+        let unit = world.units.get(name).ok_or_else(|| {
+            let message = format!("spec.unit: there is no unit {name}; create it, or name one that exists");
+            Report::not_ready(Reason::NotFound, message)
+        })?;
+        let profile_name = environment.spec.security_profile.as_ref().unwrap_or(&unit.spec.security_profile);
+        let profile = world.profiles.get(profile_name).ok_or_else(|| {
+            let message = format!("there is no security profile {profile_name}; create it, or name one that exists");
+            Report::not_ready(Reason::NotFound, message)
+        })?;
+        Ok(Surroundings { unit: unit.clone(), profile: profile.clone() })
+    })
+}

@@ -1,0 +1,523 @@
+//! The arbiter, as the rest of the operator sees it: who acts, what is published, what changes.
+
+use crate::config::{ArbiterConfig, Config};
+use crate::index::SiteReport;
+use futures::StreamExt;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tandem_arbiter::Arbiter;
+use tandem_arbiter::arbiter::{
+    ActError, Burial, Publication as LivePublication, PublishError, ReadError, Rider, SpecBatches, StatusBatches,
+    StatusReport,
+};
+use tandem_arbiter::clock::{BootClock, Clock};
+use tandem_arbiter::membership::{Identity, LeaderToken, MembershipError, Timing, TooShort, View, run_membership};
+use tandem_arbiter::records::{BrakeRecord, ConflictRecord, GroupRecord, Key, LeaderRecord, StatusRecord, decode};
+use tandem_arbiter::store::{EtcdConfig, EtcdStore, Store, StoreError};
+use tandem_arbiter::txn::Mandate;
+use tandem_core::ledger;
+use tandem_core::sync::{ConflictSeed, ObjectKey, Record, Tripped, Versioned};
+use tandem_crds::Kind;
+use tokio::sync::watch;
+
+/// Nothing has been taken in yet.
+const NEVER: i64 = -1;
+
+/// Why the arbiter did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// A file with a certificate or key cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The heartbeat is too quick.
+    #[error("heartbeatSeconds cannot be used")]
+    Timing(#[from] TooShort),
+    /// This replica does not lead its site, or its site has no authority.
+    #[error("this replica may not act for its site")]
+    MayNotAct,
+    /// The unit's budget does not allow it.
+    #[error("the unit's budget does not allow it: {message}")]
+    OverBudget {
+        /// What is short, and how to mend it.
+        message: String,
+    },
+    /// A publication was not taken.
+    #[error("a publication was not taken")]
+    Publish(#[source] Box<PublishError>),
+    /// A read was not answered.
+    #[error("a read was not answered")]
+    Read(#[from] ReadError),
+    /// An act was not taken.
+    #[error("an act was not taken")]
+    Act(#[from] ActError),
+    /// The store did not answer.
+    #[error("the store did not answer")]
+    Store(#[from] StoreError),
+}
+
+/// Who may act, as this replica sees it at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether this replica leads its site.
+    pub leads: bool,
+    /// Whether this site has authority; not known without a heartbeat that counts.
+    pub authority: Option<bool>,
+    /// The site that has authority.
+    pub authority_site: Option<String>,
+}
+
+/// One object to publish, or to bury.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// What is to stand in the arbiter.
+    pub record: Record,
+    /// The revision of what it replaces; 0 to create it.
+    pub base: i64,
+    /// What changes in a unit's ledger with it.
+    pub ledger: Option<(String, ledger::Change)>,
+}
+
+/// Everything in the arbiter that the index holds, at one revision.
+#[derive(Debug)]
+pub struct Start {
+    /// Changes are to be watched from the next revision on.
+    pub revision: i64,
+    /// Desired state, oldest first.
+    pub records: Vec<Versioned<Record>>,
+    /// What the sites say.
+    pub reports: Vec<(String, ObjectKey, SiteReport)>,
+    /// Who is active.
+    pub groups: BTreeMap<String, Versioned<GroupRecord>>,
+}
+
+/// One change in the arbiter.
+#[derive(Debug)]
+pub enum Change {
+    /// Desired state was written.
+    Record(Versioned<Record>),
+    /// A tombstone was collected.
+    Collected {
+        /// Of which object.
+        key: ObjectKey,
+        /// At which revision.
+        revision: i64,
+    },
+    /// Who is active for a group was written.
+    Group {
+        /// The group.
+        name: String,
+        /// The record.
+        group: Versioned<GroupRecord>,
+    },
+    /// A site said how an object stands.
+    Report {
+        /// The site.
+        site: String,
+        /// The object.
+        key: ObjectKey,
+        /// What it said.
+        report: SiteReport,
+    },
+}
+
+/// Changes, in order.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// Desired state has been delivered up to here, where that is known.
+    pub revision: Option<i64>,
+}
+
+/// The arbiter. Cloning gives another handle to the same one.
+#[derive(Clone, Debug)]
+pub struct Link {
+    arbiter: Arbiter<EtcdStore>,
+    site: String,
+    preferred: String,
+    view: watch::Receiver<View>,
+    timing: Timing,
+    seen: Arc<AtomicI64>,
+    peers: Arc<Mutex<HashMap<String, PeerSeen>>>,
+}
+
+/// When a site's heartbeats last moved, on this replica's own clock.
+#[derive(Clone, Copy, Debug)]
+struct PeerSeen {
+    newest: i64,
+    moved: Duration,
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
+    tokio::fs::read(path).await.map_err(|source| LinkError::File { path: path.to_owned(), source })
+}
+
+/// What [`Link::connect`] gives beside the link: the heartbeat, to be run for as long as the operator runs.
+pub struct Beat {
+    store: EtcdStore,
+    identity: Identity,
+    timing: Timing,
+    sender: watch::Sender<View>,
+}
+
+impl Beat {
+    /// Sends heartbeats until told to stop, then gives up the lead.
+    ///
+    /// # Errors
+    /// When another process runs under this replica's name, or a record cannot be read.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), MembershipError> {
+        let Self { store, identity, timing, sender } = self;
+        run_membership(store, identity, timing, BootClock, sender, stop).await
+    }
+}
+
+impl Link {
+    /// Reads the certificates and sets the connections up. They are made when they are needed, and again when they break.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the configuration cannot be used.
+    pub async fn connect(config: &Config, incarnation: String) -> Result<(Self, Beat), LinkError> {
+        let ArbiterConfig { endpoints, ca_file, cert_file, key_file } = &config.arbiter;
+        let etcd =
+            EtcdConfig::new(endpoints.clone(), read(ca_file).await?, read(cert_file).await?, read(key_file).await?);
+        let store = EtcdStore::new(etcd).await?;
+        let timing = Timing::from_heartbeat(config.heartbeat())?;
+        let (sender, view) = watch::channel(View::default());
+        let identity =
+            Identity { site: config.site.clone(), replica: config.replica.clone(), incarnation, generation: 1 };
+        let link = Self {
+            arbiter: Arbiter::new(store.clone(), &config.site),
+            site: config.site.clone(),
+            preferred: config.preferred_authority.clone(),
+            view,
+            timing,
+            seen: Arc::new(AtomicI64::new(NEVER)),
+            peers: Arc::default(),
+        };
+        Ok((link, Beat { store, identity, timing, sender }))
+    }
+
+    /// A monotonic clock that goes on while the machine sleeps.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        BootClock.now()
+    }
+
+    /// Who may act at this moment.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let view = self.view.borrow();
+        let now = self.uptime();
+        let authority = view.authority().filter(|_| view.alive(now));
+        Standing {
+            leads: view.leads(now).is_some(),
+            authority: authority.as_ref().map(|authority| authority.record.held_by(&self.site)),
+            authority_site: authority.map(|authority| authority.record.active),
+        }
+    }
+
+    /// Told whenever a heartbeat was answered.
+    #[must_use]
+    pub fn heartbeats(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    fn token(&self) -> Result<LeaderToken, LinkError> {
+        self.view.borrow().leads(self.uptime()).ok_or(LinkError::MayNotAct)
+    }
+
+    fn mandate(&self) -> Result<Mandate, LinkError> {
+        let leader = self.token()?.mod_revision;
+        let authority = self.view.borrow().authority();
+        authority.and_then(|authority| authority.mandate(&self.site, leader)).ok_or(LinkError::MayNotAct)
+    }
+
+    /// Makes the record of who has authority where the arbiter has none. Only the preferred site does.
+    ///
+    /// # Errors
+    /// When the arbiter does not answer.
+    pub async fn ensure_platform(&self) -> Result<(), LinkError> {
+        if self.site == self.preferred {
+            self.arbiter.ensure_platform(&self.preferred).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes one object, or buries it, under this site's authority. Gives back the record's revision.
+    ///
+    /// # Errors
+    /// See [`LinkError`]; on any of them what stands in the arbiter has to be looked at anew.
+    pub async fn publish(&self, publication: Publication) -> Result<i64, LinkError> {
+        let mandate = self.mandate()?;
+        let Publication { record, base, ledger } = publication;
+        let rider = match (ledger, &record) {
+            (Some((unit, change)), _) => Rider::Ledger { unit, change },
+            (None, Record::Live(live)) if live.key.kind == Kind::FailoverGroup => {
+                Rider::Group { preferred: self.preferred.clone() }
+            }
+            (None, Record::Tombstone(tombstone)) if tombstone.key.kind == Kind::FailoverGroup => Rider::Retire,
+            (None, _) => Rider::None,
+        };
+        let published = match record {
+            Record::Live(record) => self.arbiter.publish(&mandate, LivePublication { base, record, rider }).await,
+            Record::Tombstone(tombstone) => self.arbiter.tombstone(&mandate, Burial { base, tombstone, rider }).await,
+        };
+        match published {
+            Ok(published) => Ok(published.revision),
+            Err(PublishError::Refused(refusal)) => Err(LinkError::OverBudget { message: refusal.to_string() }),
+            Err(error) => Err(LinkError::Publish(Box::new(error))),
+        }
+    }
+
+    /// Keeps an edit that is about to be overwritten.
+    ///
+    /// # Errors
+    /// When the arbiter does not take it; then the edit must not be overwritten.
+    pub async fn record_conflict(&self, seed: ConflictSeed) -> Result<(), LinkError> {
+        self.arbiter.record_conflict(&ConflictRecord::new(seed, now())).await?;
+        Ok(())
+    }
+
+    /// Writes what this site says of some objects.
+    ///
+    /// # Errors
+    /// When this replica does not lead, or the arbiter does not take it.
+    pub async fn report_status(&self, reports: &[(ObjectKey, StatusRecord)]) -> Result<(), LinkError> {
+        let token = self.token()?;
+        let reports = reports
+            .iter()
+            .map(|(object, status)| StatusReport { object: object.clone(), status: Some(status.clone()) })
+            .collect();
+        self.arbiter.report_status(token.mod_revision, reports).await?;
+        Ok(())
+    }
+
+    /// Takes back what this site said of an object that is gone.
+    ///
+    /// # Errors
+    /// When this replica does not lead, or the arbiter does not take it.
+    pub async fn retract_status(&self, object: ObjectKey) -> Result<(), LinkError> {
+        let token = self.token()?;
+        self.arbiter.report_status(token.mod_revision, vec![StatusReport { object, status: None }]).await?;
+        Ok(())
+    }
+
+    /// How far this site had applied the records when that was last written.
+    ///
+    /// # Errors
+    /// When the arbiter does not answer.
+    pub async fn applied(&self) -> Result<i64, LinkError> {
+        Ok(self.arbiter.applied(&self.site).await?.unwrap_or(0))
+    }
+
+    /// Writes how far this site has applied the records, where that is news.
+    ///
+    /// # Errors
+    /// When this replica does not lead, or the arbiter does not take it.
+    pub async fn set_applied(&self, revision: i64) -> Result<(), LinkError> {
+        self.arbiter.set_applied(self.token()?.mod_revision, revision).await?;
+        Ok(())
+    }
+
+    /// Collects the tombstones that every site has applied; the authority's work.
+    ///
+    /// # Errors
+    /// When this site has no authority, or the arbiter does not take it.
+    pub async fn collect_tombstones(&self, sites: &[String]) -> Result<usize, LinkError> {
+        Ok(self.arbiter.collect_tombstones(&self.mandate()?, sites).await?)
+    }
+
+    /// Why this site's brake is tripped, and the revision that a person confirms.
+    ///
+    /// # Errors
+    /// When the arbiter does not answer.
+    pub async fn brake(&self) -> Result<Option<(i64, Tripped)>, LinkError> {
+        let found = self.arbiter.brake(&self.site).await?;
+        Ok(found.map(|found| (found.revision, found.value.tripped.into())))
+    }
+
+    /// Records that this site's brake tripped. Gives back the revision that a person confirms.
+    ///
+    /// # Errors
+    /// When the arbiter does not answer.
+    pub async fn trip_brake(&self, tripped: &Tripped) -> Result<i64, LinkError> {
+        Ok(self.arbiter.trip_brake(&BrakeRecord::new(tripped, now())).await?.revision)
+    }
+
+    /// Removes the record of a brake that a person confirmed.
+    ///
+    /// # Errors
+    /// When the arbiter does not take it.
+    pub async fn clear_brake(&self, revision: i64) -> Result<(), LinkError> {
+        self.arbiter.clear_brake(revision).await?;
+        Ok(())
+    }
+
+    /// Says that everything up to a revision has been taken into the index.
+    pub fn caught_up(&self, revision: i64) {
+        self.seen.fetch_max(revision, Ordering::AcqRel);
+    }
+
+    /// The revision up to which everything has been taken into the index; `None` before the first list.
+    #[must_use]
+    pub fn seen(&self) -> Option<i64> {
+        Some(self.seen.load(Ordering::Acquire)).filter(|seen| *seen != NEVER)
+    }
+
+    /// Lists everything that the index holds.
+    ///
+    /// # Errors
+    /// When the arbiter does not answer.
+    pub async fn list(&self, sites: &[String]) -> Result<Start, LinkError> {
+        // Reports first: watched from the specifications' revision on, none of theirs is missed.
+        let (_, groups) = self.arbiter.read_groups().await?;
+        let specs = self.arbiter.list_specs().await?;
+        let mut reports = Vec::new();
+        for site in sites {
+            for seen in self.arbiter.list_status(site).await?.entries {
+                match seen.value {
+                    Ok(value) => reports.push((site.clone(), seen.key.object, Versioned::new(seen.revision, value))),
+                    Err(error) => tracing::warn!(key = %seen.key.object, site, %error, "a report cannot be read"),
+                }
+            }
+        }
+        let mut records = Vec::new();
+        for seen in specs.entries {
+            match seen.value {
+                Ok(value) => records.push(Versioned::new(seen.revision, value)),
+                Err(error) => tracing::error!(key = %seen.key, %error, "a record cannot be read and is left alone"),
+            }
+        }
+        records.sort_by_key(|record| record.revision);
+        Ok(Start { revision: specs.revision, records, reports, groups })
+    }
+
+    /// Watches everything that the index holds, from a revision on.
+    ///
+    /// # Errors
+    /// When the arbiter does not answer.
+    pub async fn watch(&self, from: i64) -> Result<Watching, LinkError> {
+        Ok(Watching {
+            specs: self.arbiter.watch_specs(from).await?,
+            status: self.arbiter.watch_status(from).await?,
+            view: self.view.clone(),
+            groups: Arc::default(),
+        })
+    }
+
+    /// Looks whether the other sites' heartbeats moved, and which replicas of this site are heard.
+    ///
+    /// # Errors
+    /// When the arbiter does not answer.
+    pub async fn look_around(&self, sites: &[String]) -> Result<(Option<String>, Vec<String>), LinkError> {
+        let store = self.arbiter.store();
+        let mut members = Vec::new();
+        for site in sites {
+            let range = store.range(&Key::members(site)).await?;
+            let newest = range.kvs.iter().map(|kv| kv.mod_revision).max().unwrap_or(0);
+            let now = self.uptime();
+            let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+            let seen = peers.entry(site.clone()).or_insert(PeerSeen { newest: 0, moved: Duration::ZERO });
+            if newest > seen.newest {
+                *seen = PeerSeen { newest, moved: now };
+            }
+            if *site == self.site {
+                members = range
+                    .kvs
+                    .iter()
+                    .filter_map(|kv| match kv.key.parse() {
+                        Ok(Key::Member { replica, .. }) => Some(replica),
+                        _ => None,
+                    })
+                    .collect();
+            }
+        }
+        let leader = store.range(&Key::Leader(self.site.clone()).to_string()).await?;
+        let leader =
+            leader.kvs.first().and_then(|kv| decode::<LeaderRecord>(&kv.value).ok()).map(|found| found.replica);
+        Ok((leader, members))
+    }
+
+    /// The sites whose heartbeats have not been seen to move for `T`. One that was never seen is silent.
+    #[must_use]
+    pub fn silent_sites(&self, sites: &[String]) -> Vec<String> {
+        let now = self.uptime();
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = |site: &String| {
+            peers.get(site).is_some_and(|seen| seen.newest > 0 && now.saturating_sub(seen.moved) < self.timing.t())
+        };
+        sites.iter().filter(|site| !heard(site)).cloned().collect()
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // an edge: the time is written for people to read, and decides nothing
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// A running watch of everything that the index holds.
+pub struct Watching {
+    specs: SpecBatches,
+    status: StatusBatches,
+    view: watch::Receiver<View>,
+    groups: Arc<BTreeMap<String, Versioned<GroupRecord>>>,
+}
+
+impl Watching {
+    /// The next changes. `None` when the watch has ended.
+    ///
+    /// # Errors
+    /// When the watch broke, or what it should go on from has been compacted away: list again.
+    pub async fn next(&mut self) -> Result<Option<Changes>, LinkError> {
+        tokio::select! {
+            batch = self.specs.next() => {
+                let Some(batch) = batch.transpose()? else { return Ok(None) };
+                let changes = batch.changes.into_iter().filter_map(|moved| match moved.value {
+                    Some(Ok(value)) => Some(Change::Record(Versioned::new(moved.revision, value))),
+                    Some(Err(error)) => {
+                        tracing::error!(key = %moved.key, %error, "a record cannot be read and is left alone");
+                        None
+                    }
+                    None => Some(Change::Collected { key: moved.key, revision: moved.revision }),
+                });
+                Ok(Some(Changes { changes: changes.collect(), revision: Some(batch.revision) }))
+            }
+            batch = self.status.next() => {
+                let Some(batch) = batch.transpose()? else { return Ok(None) };
+                let changes = batch.changes.into_iter().filter_map(|moved| match moved.value {
+                    Some(Ok(value)) => Some(Change::Report {
+                        site: moved.key.site,
+                        key: moved.key.object,
+                        report: Versioned::new(moved.revision, value),
+                    }),
+                    Some(Err(error)) => {
+                        tracing::warn!(key = %moved.key.object, site = moved.key.site, %error, "a report cannot be read");
+                        None
+                    }
+                    None => None,
+                });
+                Ok(Some(Changes { changes: changes.collect(), revision: None }))
+            }
+            changed = self.view.changed() => {
+                if changed.is_err() {
+                    return Ok(None);
+                }
+                let now = Arc::clone(&self.view.borrow_and_update().groups);
+                let before = std::mem::replace(&mut self.groups, Arc::clone(&now));
+                let changes = now
+                    .iter()
+                    .filter(|(name, group)| before.get(*name).map(|held| held.revision) != Some(group.revision))
+                    .map(|(name, group)| Change::Group { name: name.clone(), group: group.clone() });
+                Ok(Some(Changes { changes: changes.collect(), revision: None }))
+            }
+        }
+    }
+}

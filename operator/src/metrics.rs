@@ -1,0 +1,92 @@
+//! What the operator counts. Labels come from closed enums only.
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// The operator's metrics. Cloning gives another handle to the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Reconciles by queue and result.
+    pub reconciles: IntCounterVec,
+    /// How long a reconcile took, in seconds, by queue.
+    pub reconcile_seconds: HistogramVec,
+    /// Keys waiting or being worked on, by queue.
+    pub queue_depth: IntGaugeVec,
+    /// Write requests sent to this site's API server, by verb.
+    pub writes: IntCounterVec,
+    /// Whether this replica leads its site.
+    pub leader: IntGauge,
+    /// Whether this site has authority.
+    pub authority: IntGauge,
+    /// The arbiter's revision up to which everything has been applied here.
+    pub applied_revision: IntGauge,
+    /// Objects that the follower found changed here and put back.
+    pub conflicts: IntCounterVec,
+    /// Whether the mass-change brake holds the follower.
+    pub brake: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// When two metrics have one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let reconciles = counters("tandem_reconciles_total", "Reconciles, by queue and result.", &["queue", "result"])?;
+        let writes =
+            counters("tandem_kubernetes_writes_total", "Write requests sent to the site's API server.", &["verb"])?;
+        let conflicts = counters(
+            "tandem_conflicts_total",
+            "Edits made without authority, saved and put back, by kind.",
+            &["kind"],
+        )?;
+        let reconcile_seconds = HistogramVec::new(
+            HistogramOpts::new("tandem_reconcile_duration_seconds", "How long a reconcile took.")
+                .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]),
+            &["queue"],
+        )?;
+        registry.register(Box::new(reconcile_seconds.clone()))?;
+        let queue_depth =
+            IntGaugeVec::new(Opts::new("tandem_queue_depth", "Keys waiting or being worked on."), &["queue"])?;
+        registry.register(Box::new(queue_depth.clone()))?;
+        let leader = gauge("tandem_leader", "1 while this replica leads its site.")?;
+        let authority = gauge("tandem_authority", "1 while this site may publish desired state.")?;
+        let applied_revision = gauge("tandem_applied_revision", "The arbiter's revision applied in this site.")?;
+        let brake = gauge("tandem_brake_tripped", "1 while the mass-change brake holds the follower.")?;
+        Ok(Self {
+            registry,
+            reconciles,
+            reconcile_seconds,
+            queue_depth,
+            writes,
+            leader,
+            authority,
+            applied_revision,
+            conflicts,
+            brake,
+        })
+    }
+
+    /// The metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When they cannot be encoded.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        let mut buffer = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut buffer)?;
+        Ok(String::from_utf8_lossy(&buffer).into_owned())
+    }
+}

@@ -1,0 +1,194 @@
+//! This site's reports to the arbiter: one an object, written when it changes and never otherwise.
+
+use crate::chain::Chain;
+use crate::context::Context;
+use crate::index::Index;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tandem_arbiter::records::{Condition, StatusRecord};
+use tandem_core::sync::{ObjectKey, Record, Versioned};
+use tandem_crds::status::{PodCount, READY, Reason};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long something may be on its way before that is worth a report.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How long reports are gathered into one write.
+const GATHER: Duration = Duration::from_millis(200);
+/// How many reports go into one transaction at most; etcd allows 128 operations.
+const BATCH: usize = 100;
+
+/// How an object stands in this site.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Whether it is in order.
+    pub ready: bool,
+    /// Why, in one word.
+    pub reason: Reason,
+    /// Why, in a sentence.
+    pub message: String,
+    /// Pods ready of pods wanted.
+    pub pods: Option<PodCount>,
+    /// What only this kind has to say.
+    pub detail: Value,
+}
+
+impl Report {
+    /// In order.
+    #[must_use]
+    pub fn ready() -> Self {
+        Self { ready: true, reason: Reason::Ready, message: String::new(), pods: None, detail: Value::Null }
+    }
+
+    /// Not in order.
+    #[must_use]
+    pub fn not_ready(reason: Reason, message: impl Into<String>) -> Self {
+        Self { ready: false, reason, message: message.into(), pods: None, detail: Value::Null }
+    }
+
+    /// With so many pods.
+    #[must_use]
+    pub fn with_pods(mut self, pods: PodCount) -> Self {
+        self.pods = Some(pods);
+        self
+    }
+
+    /// With what only this kind has to say.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Value) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    fn into_record(self, id: &str, revision: i64) -> StatusRecord {
+        let condition = Condition {
+            kind: READY.to_owned(),
+            status: if self.ready { "True" } else { "False" }.to_owned(),
+            reason: self.reason.as_str().to_owned(),
+            message: self.message,
+        };
+        let mut detail = json!({});
+        if let Some(pods) = self.pods {
+            detail["pods"] = json!(pods);
+        }
+        if !self.detail.is_null() {
+            detail["site"] = self.detail;
+        }
+        StatusRecord {
+            id: id.to_owned(),
+            spec_revision: revision,
+            ready: self.ready,
+            conditions: vec![condition],
+            detail,
+        }
+    }
+}
+
+/// Takes reports and has them written.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    site: String,
+    index: Arc<Index>,
+    pending: Arc<Mutex<BTreeMap<ObjectKey, Pending>>>,
+    added: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    record: StatusRecord,
+    due: Instant,
+}
+
+impl Reporter {
+    /// A reporter for a site that has nothing to report yet.
+    #[must_use]
+    pub fn new(site: &str, index: Arc<Index>) -> Self {
+        Self { site: site.to_owned(), index, pending: Arc::default(), added: Arc::default() }
+    }
+
+    /// Reports how an object stands. What the arbiter has already is not written again, and what is merely on its way is
+    /// given some seconds to arrive.
+    pub fn report(&self, key: &ObjectKey, of: &Versioned<Record>, report: Report) {
+        let passing = matches!(report.reason, Reason::Progressing | Reason::PodsNotReady);
+        let record = report.into_record(of.value.id(), of.revision);
+        let written = self.index.reports(key).remove(&self.site).map(|held| held.value);
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.as_ref() == Some(&record) {
+            pending.remove(key);
+            return;
+        }
+        // Also of what was not in order before: how many pods of many are ready by now is not worth a write each time.
+        let news = written.is_none_or(|written| written.spec_revision != record.spec_revision || !written.ready);
+        let now = Instant::now();
+        let due = match pending.get(key) {
+            // The patience runs from the first time.
+            Some(waiting) if passing => waiting.due,
+            _ if passing && news => now + PATIENCE,
+            _ => now,
+        };
+        pending.insert(key.clone(), Pending { record, due });
+        drop(pending);
+        self.added.notify_one();
+    }
+
+    /// Drops what was to be reported of an object that is gone.
+    pub fn forget(&self, key: &ObjectKey) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    fn due(&self, now: Instant) -> Vec<(ObjectKey, StatusRecord)> {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = pending.iter().filter(|(_, pending)| pending.due <= now);
+        due.take(BATCH).map(|(key, pending)| (key.clone(), pending.record.clone())).collect()
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).values().map(|pending| pending.due).min()
+    }
+
+    fn written(&self, batch: &[(ObjectKey, StatusRecord)]) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, record) in batch {
+            if pending.get(key).is_some_and(|waiting| waiting.record == *record) {
+                pending.remove(key);
+            }
+        }
+    }
+}
+
+/// Writes reports to the arbiter, gathered, for ever; only while this replica leads.
+pub async fn run_reporter(context: Context) {
+    let reporter = &context.reporter;
+    loop {
+        let next = reporter.next_due();
+        tokio::select! {
+            () = reporter.added.notified() => {}
+            () = async { match next {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            } } => {}
+        }
+        tokio::time::sleep(GATHER).await;
+        if !context.link.standing().leads {
+            // Another replica finds the same out and reports it.
+            reporter.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            continue;
+        }
+        loop {
+            let batch = reporter.due(Instant::now());
+            if batch.is_empty() {
+                break;
+            }
+            match context.link.report_status(&batch).await {
+                Ok(()) => reporter.written(&batch),
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "reports could not be written");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    break;
+                }
+            }
+        }
+    }
+}

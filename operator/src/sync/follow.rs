@@ -1,0 +1,100 @@
+//! The other site's side: its objects are made from the records, and what was written without authority is put back.
+
+use super::local::Local;
+use super::{SyncError, settled};
+use crate::cluster::{Cluster, reference};
+use crate::context::Context;
+use crate::queue::Outcome;
+use kube::runtime::events::EventType;
+use std::time::Duration;
+use tandem_core::check::Problem;
+use tandem_core::sync::{ConflictSeed, FollowPlan, ObjectKey, Record, SpecRecord, plan_follow};
+use tandem_crds::status::Reason;
+
+/// Brings one object in line with its record.
+pub(super) async fn follow(context: &Context, key: &ObjectKey) -> Result<Outcome, SyncError> {
+    let mut local = Local::look(context, key);
+    let record = context.index.record(key);
+    let plan = plan_follow(&context.config.site, record.as_ref(), local.view().as_ref());
+    let mut problems = Vec::new();
+    let live = record.as_ref().and_then(|held| match &held.value {
+        Record::Live(live) => Some((live, held.revision)),
+        Record::Tombstone(_) => None,
+    });
+    match plan {
+        FollowPlan::Nothing => {}
+        FollowPlan::Create => create(&mut local, live).await?,
+        FollowPlan::Update { conflict } => {
+            keep(context, &local, conflict).await?;
+            if let Some((live, revision)) = live {
+                local.overwrite(live, revision).await?;
+            }
+        }
+        FollowPlan::Delete { conflict } | FollowPlan::RemoveUnauthorised { conflict } => {
+            keep(context, &local, conflict).await?;
+            local.delete().await?;
+        }
+        FollowPlan::Recreate { conflict } => {
+            keep(context, &local, conflict).await?;
+            local.release().await?;
+            // With its definition or its namespace on the way out, the next look is for when that is back.
+            if settled::restraint(context, key).await? == tandem_core::sync::Restraint::CrdUnsettled {
+                return Ok(Outcome::After(Duration::from_secs(2)));
+            }
+            local.refresh().await?;
+            if local.object.is_none() {
+                create(&mut local, live).await?;
+            }
+        }
+        FollowPlan::Quarantine { why } => problems.push(quarantined(&why)),
+        FollowPlan::ReleaseFinalizer => local.release().await?,
+    }
+    if context.refusals.set(key, &problems) {
+        context.queues.fold.add(key.clone());
+    }
+    Ok(Outcome::Done)
+}
+
+/// What is said of an object whose revision the arbiter does not know.
+pub(super) fn quarantined(why: &str) -> Problem {
+    let message = format!(
+        "{why}. It is left alone and never published. To keep what it says, save it, delete the object and create it anew \
+         without spec.id and without annotations of tandem.dev"
+    );
+    Problem { reason: Reason::Quarantined, path: String::new(), message }
+}
+
+/// Makes the object from its record, if there is one.
+pub(super) async fn create(local: &mut Local<'_>, live: Option<(&SpecRecord, i64)>) -> Result<(), SyncError> {
+    match live {
+        Some((live, revision)) => local.create(live, revision).await,
+        None => Ok(()),
+    }
+}
+
+/// Saves an edit that is about to be overwritten, and tells people where it is.
+pub(super) async fn keep(
+    context: &Context,
+    local: &Local<'_>,
+    conflict: Option<ConflictSeed>,
+) -> Result<(), SyncError> {
+    let Some(seed) = conflict else { return Ok(()) };
+    let (key, id) = (seed.key.clone(), seed.id.clone());
+    context
+        .link
+        .record_conflict(seed)
+        .await
+        .map_err(|source| SyncError::Arbiter { key: key.clone(), source: Box::new(source) })?;
+    context.cluster.metrics.conflicts.with_label_values(&[key.kind.name()]).inc();
+    tracing::warn!(%key, conflict = id, "an edit made without authority was saved and is put back");
+    if let Some(object) = &local.object {
+        let authority = context.link.standing().authority_site.unwrap_or_default();
+        let note = format!(
+            "this edit was not published: {} has no authority. It is saved as conflict {id} and put back; make it in {authority}",
+            context.config.site
+        );
+        let about = reference(object, &Cluster::own_resource(key.kind));
+        context.cluster.tell(about, EventType::Warning, "ConflictSaved", note).await;
+    }
+    Ok(())
+}
