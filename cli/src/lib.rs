@@ -1,0 +1,62 @@
+//! `tandem`, the command line, also installed as the kubectl plugin `kubectl-tandem`.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod args;
+pub mod cluster;
+pub mod exit;
+pub mod import;
+pub mod lab;
+pub mod output;
+pub mod status;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, FromArgMatches};
+use exit::Exit;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Runs the command line. The first argument is the program's name: `kubectl-tandem` makes it a plugin of kubectl.
+pub async fn run(arguments: Vec<OsString>) -> Exit {
+    let mut command = Cli::command();
+    if arguments.first().is_some_and(is_plugin) {
+        command = command.bin_name("kubectl tandem");
+    }
+    let parsed = command.clone().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for, and no errors.
+            let asked = !error.use_stderr();
+            let _ = error.print();
+            return if asked { Exit::Ok } else { Exit::Usage };
+        }
+    };
+    match cli.command {
+        Command::Import(args) => import::command::run(&args).await.unwrap_or_else(|error| {
+            output::error(&error);
+            error.exit()
+        }),
+        Command::Status(args) => status::run(&args).await.unwrap_or_else(|error| {
+            output::error(&error);
+            Exit::Cluster
+        }),
+        Command::Lab { arguments } => match lab::run(&arguments) {
+            Ok(never) => match never {},
+            Err(error) => {
+                output::error(&error);
+                Exit::Usage
+            }
+        },
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tandem", &mut script);
+            output::result(&String::from_utf8_lossy(&script));
+            Exit::Ok
+        }
+    }
+}
+
+/// Whether a program's name is the one under which kubectl finds its plugin.
+fn is_plugin(name: &OsString) -> bool {
+    Path::new(name).file_name().is_some_and(|name| name == "kubectl-tandem" || name == "kubectl_tandem")
+}
