@@ -1,0 +1,129 @@
+//! The arbiter's users: one a site, each with the rights that its site needs and no more.
+
+use crate::command::{CommandError, run};
+use crate::layout::Layout;
+use crate::network;
+use crate::plan::{Plan, WITNESS};
+use crate::programs::Programs;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+const PREFIX: &str = "/tandem/v1/";
+/// What both sites write.
+const SHARED: [&str; 6] = ["conflicts/", "executions/", "groups/", "holds/", "ledger/", "specs/"];
+/// What each site writes of its own, and reads of the other's.
+const OWN: [&str; 3] = ["audit/", "sites/", "status/"];
+
+/// Speaks to the arbiter as its root.
+#[derive(Debug)]
+pub struct Root {
+    namespace: String,
+    flags: Vec<String>,
+    etcdctl: String,
+}
+
+impl Root {
+    /// The root of a lab's arbiter, at the witness.
+    #[must_use]
+    pub fn new(plan: &Plan, layout: &Layout, programs: &Programs) -> Self {
+        let pki = layout.pki(WITNESS).display().to_string();
+        let flags = vec![
+            format!("--endpoints={}", plan.arbiter_endpoints().join(",")),
+            format!("--cacert={pki}/arbiter-ca.crt"),
+            format!("--cert={pki}/arbiter-root.crt"),
+            format!("--key={pki}/arbiter-root.key"),
+            "--command-timeout=5s".to_owned(),
+        ];
+        let etcdctl = programs.etcdctl.display().to_string();
+        Self { namespace: network::net(&plan.namespace(WITNESS)), flags, etcdctl }
+    }
+
+    fn ctl(&self, arguments: &[&str]) -> Result<String, CommandError> {
+        let mut all = vec![self.namespace.as_str(), "--", "env", "ETCDCTL_API=3", self.etcdctl.as_str()];
+        all.extend(self.flags.iter().map(String::as_str));
+        all.extend(arguments);
+        run("nsenter", &all)
+    }
+
+    /// Waits until every member is healthy.
+    ///
+    /// # Errors
+    /// What `etcdctl` said last, once `deadline` has passed.
+    pub fn wait_healthy(&self, deadline: Duration) -> Result<(), CommandError> {
+        let started = Instant::now();
+        loop {
+            match self.ctl(&["endpoint", "health"]) {
+                Ok(_) => return Ok(()),
+                Err(error) if started.elapsed() >= deadline => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(200)),
+            }
+        }
+    }
+
+    /// Has a member lead, if it does not yet: a leader in one of the sites goes with that site.
+    ///
+    /// # Errors
+    /// When `etcdctl` fails, or its answer has no such member.
+    pub fn move_leader_to(&self, place: &str) -> Result<(), CommandError> {
+        let name = format!("the member at {place}");
+        let listed: Value =
+            serde_json::from_str(&self.ctl(&["member", "list", "--write-out=json"])?).unwrap_or_default();
+        let members = listed["members"].as_array().into_iter().flatten();
+        let id = members.filter(|member| member["name"] == place).find_map(|member| member["ID"].as_u64());
+        let absent =
+            || CommandError::Failed { command: "etcdctl member list".to_owned(), said: format!("{name} is not there") };
+        let id = id.ok_or_else(absent)?;
+        let status: Value =
+            serde_json::from_str(&self.ctl(&["endpoint", "status", "--write-out=json"])?).unwrap_or_default();
+        let leads =
+            status.as_array().into_iter().flatten().any(|member| member["Status"]["leader"].as_u64() == Some(id));
+        if leads { Ok(()) } else { self.ctl(&["move-leader", &format!("{id:x}")]).map(drop) }
+    }
+
+    /// Makes the users and their rights, and has them asked for from then on.
+    ///
+    /// # Errors
+    /// When `etcdctl` fails.
+    pub fn set_up_users(&self, sites: &[String]) -> Result<(), CommandError> {
+        self.ctl(&["user", "add", "root", "--no-password"])?;
+        self.ctl(&["user", "grant-role", "root", "root"])?;
+        for site in sites {
+            let name = format!("site-{site}");
+            self.ctl(&["role", "add", &name])?;
+            for (part, rights) in rights(site, sites) {
+                self.ctl(&["role", "grant-permission", &name, "--prefix=true", rights, &part])?;
+            }
+            self.ctl(&["user", "add", &name, "--no-password"])?;
+            self.ctl(&["user", "grant-role", &name, &name])?;
+        }
+        self.ctl(&["auth", "enable"]).map(drop)
+    }
+}
+
+/// What a site's user may do, by prefix.
+fn rights(site: &str, sites: &[String]) -> Vec<(String, &'static str)> {
+    let shared = SHARED.iter().map(|part| (format!("{PREFIX}{part}"), "readwrite"));
+    let by_site = OWN.iter().flat_map(|part| {
+        // Read as one range, so that all sites can be listed and watched at once.
+        let read = (format!("{PREFIX}{part}"), "read");
+        let own = sites.iter().filter(|other| *other == site);
+        [read].into_iter().chain(own.map(move |own| (format!("{PREFIX}{part}{own}/"), "readwrite")))
+    });
+    shared.chain(by_site).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_writes_nothing_of_the_others() {
+        let sites = ["dc-a".to_owned(), "dc-b".to_owned()];
+        let rights = rights("dc-a", &sites);
+        let written: Vec<&String> =
+            rights.iter().filter(|(_, right)| *right != "read").map(|(prefix, _)| prefix).collect();
+        assert!(written.iter().all(|prefix| !prefix.contains("dc-b")), "{written:?}");
+        assert!(written.contains(&&"/tandem/v1/status/dc-a/".to_owned()));
+        assert!(!written.contains(&&"/tandem/v1/status/".to_owned()));
+    }
+}

@@ -1,0 +1,27 @@
+//! The lab: two real Kubernetes control planes and a three-member arbiter on one machine, and the small nodes in them.
+//!
+//! Each place is a network namespace of its own; nothing of them is routed on the host. One supervisor runs the programs,
+//! stages faults, and leaves nothing behind when it goes: not even when it is killed, because all that must be removed is on
+//! disk before it is made.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod arbiter;
+pub mod city;
+pub mod command;
+pub mod control;
+pub mod flags;
+pub mod forward;
+pub mod install;
+pub mod kubeconfig;
+pub mod layout;
+pub mod network;
+pub mod node;
+pub mod pki;
+pub mod plan;
+pub mod process;
+pub mod programs;
+pub mod progress;
+pub mod site;
+pub mod state;
+pub mod status;
+pub mod supervisor;

@@ -1,0 +1,248 @@
+//! `tandem-lab`, also run as `tandem lab`.
+#![allow(clippy::print_stderr, clippy::print_stdout)] // it speaks to people
+
+mod up;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tandem_lab::control::{Reply, Request, Status, ask};
+use tandem_lab::layout::Layout;
+use tandem_lab::network::Cut;
+use tandem_lab::node::{self, NodeArgs};
+use tandem_lab::state::State;
+use tandem_lab::{city, status};
+use tracing_subscriber::EnvFilter;
+
+/// Two real Kubernetes data centres and an arbiter on one machine, and faults to stage in them.
+///
+/// 一台机器上的两个真实数据中心与仲裁，用于演示、测试与故障演练。
+#[derive(Debug, Parser)]
+#[command(
+    name = "tandem-lab",
+    version,
+    after_help = "Examples:
+  tandem lab up                     start; `up` again joins what runs
+  tandem lab cut dc-a               cut dc-a off from everybody
+  tandem lab cut dc-a dc-b          cut the link between the two sites
+  tandem lab kill dc-a/operator-0   end a program with SIGKILL; it is started again
+  tandem lab power-off dc-a         end everything in dc-a at once
+  tandem lab down                   stop, and remove everything
+
+Exit codes: 0 done, 1 not done, 2 called wrongly."
+)]
+struct Arguments {
+    /// The folder of the lab.
+    #[arg(long, global = true, default_value = ".lab", value_name = "FOLDER")]
+    dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the lab, or join it where it runs already. 启动
+    Up(up::UpArgs),
+    /// Show places, programs and faults. 状态
+    Status {
+        /// As JSON.
+        #[arg(short, long, value_parser = ["json", "table"], default_value = "table")]
+        output: String,
+    },
+    /// Stop the lab and remove everything that it made. 停止并清除
+    Down,
+    /// Cut a place off: from everybody, or from one other place. 断网
+    Cut {
+        /// The place.
+        place: String,
+        /// The other place.
+        peer: Option<String>,
+        /// Drop only what goes from PLACE to PEER.
+        #[arg(long, requires = "peer")]
+        one_way: bool,
+    },
+    /// Lift every cut. 恢复网络
+    Heal,
+    /// End a program with SIGKILL; it is started again a second later. 杀进程
+    Kill {
+        /// Place and program, such as dc-a/kube-apiserver.
+        program: String,
+        /// Leave it ended, until `start`.
+        #[arg(long)]
+        stay_down: bool,
+    },
+    /// Start a program that was to stay down. 启动进程
+    Start {
+        /// Place and program.
+        program: String,
+    },
+    /// Stop a program with SIGSTOP. 暂停进程
+    Pause {
+        /// Place and program.
+        program: String,
+    },
+    /// Let a paused program go on. 继续进程
+    Resume {
+        /// Place and program.
+        program: String,
+    },
+    /// End everything in a place at once, as a loss of power does. 断电
+    PowerOff {
+        /// The place.
+        place: String,
+    },
+    /// Start everything in a place again. 上电
+    PowerOn {
+        /// The place.
+        place: String,
+    },
+    /// Print where a program's log is, and its last lines. 日志
+    Logs {
+        /// Place and program.
+        program: String,
+        /// How many lines.
+        #[arg(short, long, default_value_t = 50)]
+        lines: usize,
+    },
+    /// Run a lab node; the lab does this itself.
+    #[command(hide = true)]
+    Node(Box<NodeArgs>),
+    /// Run the lab's supervisor; `up` does this itself.
+    #[command(hide = true)]
+    Supervise(up::UpArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let dir = std::path::absolute(&arguments.dir).unwrap_or(arguments.dir);
+    let layout = Layout { dir };
+    let result = match arguments.command {
+        Command::Node(node) => return run_node(*node),
+        Command::Supervise(given) => {
+            log();
+            up::supervise(&layout, &given)
+        }
+        command if !nix::unistd::geteuid().is_root() => {
+            drop(command);
+            Err("the lab makes network namespaces and needs root; mend it: run it with sudo (需要 root 权限，请使用 sudo)".into())
+        }
+        Command::Up(given) => up::up(&layout, &given),
+        Command::Status { output } => print_status(&layout, &output),
+        Command::Down => down(&layout),
+        Command::Logs { program, lines } => logs(&layout, &program, lines),
+        command => fault(&layout, command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.as_ref()),
+    }
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+    ExitCode::FAILURE
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    // Another part of the process may have chosen the same provider already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+fn run_node(arguments: NodeArgs) -> ExitCode {
+    log();
+    match runtime()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(node::run(arguments)).map_err(Box::<dyn std::error::Error>::from))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error.as_ref()),
+    }
+}
+
+fn fault(layout: &Layout, command: Command) -> Outcome {
+    let request = match command {
+        Command::Cut { place, peer, one_way } => Request::Cut(Cut { place, peer, one_way }),
+        Command::Heal => Request::Heal,
+        Command::Kill { program, stay_down } => Request::Kill { program, stay_down },
+        Command::Start { program } => Request::Start { program },
+        Command::Pause { program } => Request::Pause { program },
+        Command::Resume { program } => Request::Resume { program },
+        Command::PowerOff { place } => Request::PowerOff { place },
+        Command::PowerOn { place } => Request::PowerOn { place },
+        _ => Request::Status,
+    };
+    Ok(ask(layout, &request, |_| {})?)
+}
+
+/// Asks the running lab how it stands.
+fn status_of(layout: &Layout) -> Result<Option<Status>, Box<dyn std::error::Error>> {
+    let mut found = None;
+    ask(layout, &Request::Status, |reply| {
+        if let Reply::Status(status) = reply {
+            found = Some(status);
+        }
+    })?;
+    Ok(found)
+}
+
+fn print_status(layout: &Layout, output: &str) -> Outcome {
+    let Some(found) = status_of(layout)? else { return Err("the lab said nothing of itself".into()) };
+    if output == "json" {
+        println!("{}", serde_json::to_string_pretty(&found)?);
+        return Ok(());
+    }
+    let counts = match State::read(layout)? {
+        // A site without power cannot be asked, which the rest of the status says already.
+        Some(state) => runtime()?.block_on(city::count(layout, &state.plan)).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    status::print(&found, &counts);
+    Ok(())
+}
+
+/// Asks the supervisor to take all down; where there is none any more, does it from what is on disk.
+fn down(layout: &Layout) -> Outcome {
+    let before = State::read(layout)?;
+    let stopped = ask(layout, &Request::Stop, |_| {});
+    // One that has answered ends a moment later; one that has not is killed below.
+    if stopped.is_ok()
+        && let Some(supervisor) = before.and_then(|state| state.supervisor)
+    {
+        tandem_lab::state::wait_for_end(&[supervisor])?;
+    }
+    // Also after a good answer: whatever it left is removed here.
+    match (State::read(layout)?, stopped) {
+        (Some(state), _) => {
+            state.take_down(layout)?;
+            println!("the lab is down");
+        }
+        (None, Ok(())) => println!("the lab is down"),
+        (None, Err(_)) => println!("no lab was running in {}", layout.dir.display()),
+    }
+    Ok(())
+}
+
+fn logs(layout: &Layout, program: &str, lines: usize) -> Outcome {
+    let (place, name) = program.split_once('/').ok_or("name a place and a program, such as dc-a/etcd")?;
+    let path = layout.log(place, name);
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let all: Vec<&str> = text.lines().collect();
+    println!("==> {}", path.display());
+    for line in &all[all.len().saturating_sub(lines)..] {
+        println!("{line}");
+    }
+    Ok(())
+}

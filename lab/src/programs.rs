@@ -1,0 +1,132 @@
+//! Where the programs of the lab are, and which version they are.
+
+use crate::command::{CommandError, run};
+use crate::flags;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const KUBERNETES: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+const MEND: &str = "set TANDEM_KUBE_BIN to a directory with kube-apiserver, kube-controller-manager and kube-scheduler \
+                    of any version from 1.20 on, or unset it to have them built from Debian's source package";
+
+/// The lowest version that the lab knows flags for.
+const LOWEST: u32 = 20;
+
+/// The programs of the lab.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The folder with the Kubernetes programs.
+    pub kubernetes: PathBuf,
+    /// The minor number of the API server's version.
+    pub minor: u32,
+    /// What it calls itself, such as `v1.20.2`.
+    pub version: String,
+    /// etcd.
+    pub etcd: PathBuf,
+    /// etcdctl.
+    pub etcdctl: PathBuf,
+    /// The folder with Tandem's own programs.
+    pub own: PathBuf,
+}
+
+/// Why the programs are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramsError {
+    /// A program is missing where it should be.
+    #[error("{program} is not in {place}; {MEND}")]
+    Kubernetes {
+        /// The program.
+        program: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The version is too old or cannot be read.
+    #[error("{place} has '{found}', which is no Kubernetes of 1.{LOWEST} or later; {MEND}")]
+    Version {
+        /// Where it is.
+        place: String,
+        /// What it says.
+        found: String,
+    },
+    /// A system tool is missing.
+    #[error("{program} is not installed; mend it: apt-get install {package}")]
+    Tool {
+        /// The program.
+        program: &'static str,
+        /// The Debian package that has it.
+        package: &'static str,
+    },
+    /// The control plane could not be built.
+    #[error("the control plane could not be built by {script}; {MEND}")]
+    Build {
+        /// The script.
+        script: String,
+    },
+    /// A program cannot be run.
+    #[error("a program cannot be run")]
+    Run(#[from] CommandError),
+}
+
+/// The folder that keeps what is built once.
+#[must_use]
+pub fn cache() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cache/tandem");
+    std::env::var_os("TANDEM_CACHE").map_or_else(home, PathBuf::from)
+}
+
+/// Finds every program, and builds the control plane where none is given and none was built before.
+///
+/// # Errors
+/// When something is missing; the message says how to mend it.
+pub fn find(repository: &Path) -> Result<Programs, ProgramsError> {
+    for (program, package) in [("ip", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux")] {
+        which(program).ok_or(ProgramsError::Tool { program, package })?;
+    }
+    let given = ["TANDEM_KUBE_BIN", "KUBEBUILDER_ASSETS"]
+        .into_iter()
+        .find_map(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from));
+    let kubernetes = match given {
+        Some(given) => given,
+        None => built(repository)?,
+    };
+    let place = kubernetes.display().to_string();
+    for program in KUBERNETES {
+        if !kubernetes.join(program).is_file() {
+            return Err(ProgramsError::Kubernetes { program: program.to_owned(), place });
+        }
+    }
+    let found = run(&kubernetes.join(KUBERNETES[0]).display().to_string(), &["--version"])?.trim().to_owned();
+    let minor = flags::minor(&found).filter(|minor| *minor >= LOWEST);
+    let Some(minor) = minor else { return Err(ProgramsError::Version { place, found }) };
+    let beside = |program: &str| Some(kubernetes.join(program)).filter(|path| path.is_file());
+    let etcd = which("etcd").or_else(|| beside("etcd"));
+    let etcdctl = which("etcdctl").or_else(|| beside("etcdctl"));
+    let own = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_path_buf));
+    Ok(Programs {
+        version: found.trim_start_matches("Kubernetes ").to_owned(),
+        minor,
+        etcd: etcd.ok_or(ProgramsError::Tool { program: "etcd", package: "etcd-server" })?,
+        etcdctl: etcdctl.ok_or(ProgramsError::Tool { program: "etcdctl", package: "etcd-client" })?,
+        own: own.unwrap_or_default(),
+        kubernetes,
+    })
+}
+
+fn built(repository: &Path) -> Result<PathBuf, ProgramsError> {
+    let bin = cache().join("control-plane/bin");
+    if bin.join("complete").exists() {
+        return Ok(bin);
+    }
+    let script = repository.join("lab/control-plane/build.sh");
+    let ran = Command::new(&script).stdin(Stdio::null()).status();
+    match ran {
+        Ok(status) if status.success() => Ok(bin),
+        _ => Err(ProgramsError::Build { script: script.display().to_string() }),
+    }
+}
+
+fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(usual).map(|dir| dir.join(program)).find(|path| path.is_file())
+}

@@ -1,0 +1,212 @@
+//! Which programs run in which place, and with what.
+
+use crate::flags::{self, ApiServer};
+use crate::layout::Layout;
+use crate::plan::{Place, Plan};
+use crate::process::Program;
+use crate::programs::Programs;
+use serde_json::json;
+use std::fs;
+use std::io;
+
+/// Only writes, with who made them: what tests count, and what people ask after.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: None
+    verbs: [get, list, watch]
+  - level: Metadata
+";
+
+/// The programs of a place, in the order in which they are started.
+#[derive(Clone, Debug)]
+pub struct PlacePrograms {
+    /// The place's member of the arbiter.
+    pub arbiter: Program,
+    /// The site's etcd and API server; none at the witness.
+    pub store: Vec<Program>,
+    /// What runs on the API server: controller manager, scheduler, node.
+    pub control: Vec<Program>,
+    /// The operator's replicas.
+    pub operators: Vec<Program>,
+}
+
+impl PlacePrograms {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Program> {
+        let Self { arbiter, store, control, operators } = self;
+        [arbiter].into_iter().chain(store).chain(control).chain(operators)
+    }
+}
+
+/// Works out the programs of a place and writes the files that they read.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn prepare(
+    plan: &Plan,
+    layout: &Layout,
+    programs: &Programs,
+    place: &Place,
+    operators: bool,
+) -> io::Result<PlacePrograms> {
+    fs::create_dir_all(layout.place(&place.name))?;
+    let arbiter = arbiter_member(plan, layout, programs, place);
+    if !plan.sites.contains(&place.name) {
+        return Ok(PlacePrograms { arbiter, store: Vec::new(), control: Vec::new(), operators: Vec::new() });
+    }
+    let dir = layout.place(&place.name);
+    let policy = dir.join("audit-policy.yaml");
+    fs::write(&policy, AUDIT_POLICY)?;
+    let pki = layout.pki(&place.name).display().to_string();
+    let program = |name: &str, executable: std::path::PathBuf, arguments: Vec<String>| Program {
+        place: place.name.clone(),
+        name: name.to_owned(),
+        executable,
+        arguments,
+    };
+    let kubeconfig = |user: &str| layout.kubeconfig(&place.name, user).display().to_string();
+    let api_server = flags::api_server(
+        programs.minor,
+        &ApiServer {
+            address: &place.control_plane().to_string(),
+            etcd: &place.etcd().to_string(),
+            services: &place.service_range(),
+            pki: &pki,
+            audit_log: &dir.join("audit.log").display().to_string(),
+            audit_policy: &policy.display().to_string(),
+        },
+    );
+    let kubernetes = |name: &str| programs.kubernetes.join(name);
+    let node = vec![
+        "node".to_owned(),
+        format!("--kubeconfig={}", kubeconfig("node")),
+        format!("--name={}", place.node()),
+        format!("--site={}", place.name),
+        format!("--pod-range={}", place.pod_range()),
+        format!("--service-range={}", place.service_range()),
+        format!("--dir={}", dir.join("node").display()),
+        format!("--programs={}", programs.own.display()),
+    ];
+    let mut replicas = Vec::new();
+    if operators {
+        for replica in 0..2 {
+            let config = operator_config(plan, layout, place, replica)?;
+            let name = format!("operator-{replica}");
+            let arguments = vec![format!("--config={config}")];
+            replicas.push(program(&name, programs.own.join("tandem-operator"), arguments));
+        }
+    }
+    Ok(PlacePrograms {
+        arbiter,
+        store: vec![
+            program("etcd", programs.etcd.clone(), site_etcd(layout, place)),
+            program("kube-apiserver", kubernetes("kube-apiserver"), api_server),
+        ],
+        control: vec![
+            program(
+                "kube-controller-manager",
+                kubernetes("kube-controller-manager"),
+                flags::controller_manager(programs.minor, &pki, &kubeconfig("controller-manager")),
+            ),
+            program(
+                "kube-scheduler",
+                kubernetes("kube-scheduler"),
+                flags::scheduler(programs.minor, &pki, &kubeconfig("scheduler")),
+            ),
+            program("node", programs.own.join("tandem-lab"), node),
+        ],
+        operators: replicas,
+    })
+}
+
+fn etcd_tls(pki: &str, certificate: &str, authority: &str) -> Vec<String> {
+    let mut flags = Vec::new();
+    for side in ["", "peer-"] {
+        flags.push(format!("--{side}cert-file={pki}/{certificate}.crt"));
+        flags.push(format!("--{side}key-file={pki}/{certificate}.key"));
+        flags.push(format!("--{side}trusted-ca-file={pki}/{authority}.crt"));
+        flags.push(format!("--{side}client-cert-auth"));
+    }
+    flags
+}
+
+fn site_etcd(layout: &Layout, place: &Place) -> Vec<String> {
+    let pki = layout.pki(&place.name).display().to_string();
+    let address = place.etcd();
+    let mut flags = vec![
+        format!("--name={}", place.name),
+        format!("--data-dir={}", layout.place(&place.name).join("etcd").display()),
+        format!("--listen-client-urls=https://{address}:2379"),
+        format!("--advertise-client-urls=https://{address}:2379"),
+        format!("--listen-peer-urls=https://{address}:2380"),
+        format!("--initial-advertise-peer-urls=https://{address}:2380"),
+        format!("--initial-cluster={}=https://{address}:2380", place.name),
+        "--auto-compaction-retention=1".to_owned(),
+        "--quota-backend-bytes=8589934592".to_owned(),
+        "--logger=zap".to_owned(),
+    ];
+    flags.extend(etcd_tls(&pki, "etcd", "etcd-ca"));
+    flags
+}
+
+fn arbiter_member(plan: &Plan, layout: &Layout, programs: &Programs, place: &Place) -> Program {
+    let pki = layout.pki(&place.name).display().to_string();
+    let address = place.arbiter();
+    let members: Vec<String> =
+        plan.places().iter().map(|place| format!("{}=https://{}:2380", place.name, place.arbiter())).collect();
+    let mut arguments = vec![
+        format!("--name={}", place.name),
+        format!("--data-dir={}", layout.place(&place.name).join("arbiter").display()),
+        format!("--listen-client-urls=https://{address}:2379"),
+        format!("--advertise-client-urls=https://{address}:2379"),
+        format!("--listen-peer-urls=https://{address}:2380"),
+        format!("--initial-advertise-peer-urls=https://{address}:2380"),
+        format!("--initial-cluster={}", members.join(",")),
+        format!("--initial-cluster-token={}-arbiter", plan.prefix),
+        "--heartbeat-interval=100".to_owned(),
+        "--election-timeout=500".to_owned(),
+        "--pre-vote".to_owned(),
+        "--auto-compaction-retention=1".to_owned(),
+        "--quota-backend-bytes=8589934592".to_owned(),
+        // Users are told by their certificates' names, which the gateway would hide behind its own.
+        "--enable-grpc-gateway=false".to_owned(),
+        "--logger=zap".to_owned(),
+    ];
+    arguments.extend(etcd_tls(&pki, "arbiter-member", "arbiter-ca"));
+    Program { place: place.name.clone(), name: "arbiter".to_owned(), executable: programs.etcd.clone(), arguments }
+}
+
+fn operator_config(plan: &Plan, layout: &Layout, place: &Place, replica: u8) -> io::Result<String> {
+    let pki = layout.pki(&place.name);
+    let file = |name: &str| pki.join(name).display().to_string();
+    // The member nearby first, the witness next.
+    let mut endpoints = plan.arbiter_endpoints();
+    let own = format!("https://{}:2379", place.arbiter());
+    endpoints.sort_by_key(|endpoint| *endpoint != own);
+    let config = json!({
+        "site": place.name,
+        "replica": format!("operator-{replica}"),
+        "sites": plan.sites,
+        "preferredAuthority": plan.sites.first(),
+        "kubeconfig": layout.kubeconfig(&place.name, "operator").display().to_string(),
+        "arbiter": {
+            "endpoints": endpoints,
+            "caFile": file("arbiter-ca.crt"),
+            "certFile": file("arbiter-client.crt"),
+            "keyFile": file("arbiter-client.key"),
+        },
+        "heartbeatSeconds": 2,
+        "listen": format!("{}:8443", place.operator(replica)),
+        "tls": {
+            "certFile": file(&format!("operator-{replica}.crt")),
+            "keyFile": file(&format!("operator-{replica}.key")),
+        },
+        "deletionGraceSeconds": 5,
+        "logFormat": "json",
+    });
+    let path = layout.place(&place.name).join(format!("operator-{replica}.yaml"));
+    fs::write(&path, serde_yaml::to_string(&config).map_err(io::Error::other)?)?;
+    Ok(path.display().to_string())
+}

@@ -1,0 +1,240 @@
+//! The running lab: starts the programs, starts again what ends, stages faults, and answers over the control socket.
+
+mod serve;
+mod slot;
+mod start;
+
+pub use serve::run;
+
+use crate::control::{ProgramStatus, Reply, Status};
+use crate::forward::{self, Forward};
+use crate::layout::Layout;
+use crate::network::{self, Cut};
+use crate::plan::{Place, Plan};
+use crate::programs::Programs;
+use crate::site::PlacePrograms;
+use crate::state::{State, StateError};
+use nix::sys::signal::Signal;
+use slot::Slot;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// What a lab was asked to be.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Names and addresses.
+    pub plan: Plan,
+    /// Where it keeps what.
+    pub layout: Layout,
+    /// The programs.
+    pub programs: Programs,
+    /// Tandem's repository: definitions and manifests come from there.
+    pub repository: PathBuf,
+    /// Whether operators run.
+    pub operators: bool,
+}
+
+/// Why the lab did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// A tool failed.
+    #[error("a tool failed")]
+    Command(#[from] crate::command::CommandError),
+    /// Certificates could not be made.
+    #[error("certificates could not be made")]
+    Pki(#[from] crate::pki::PkiError),
+    /// A file, port or process could not be had.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The state could not be kept.
+    #[error("the lab's state could not be kept")]
+    State(#[from] StateError),
+    /// Something could not be installed.
+    #[error("something could not be installed")]
+    Install(#[from] crate::install::InstallError),
+    /// There is no such place.
+    #[error("there is no place {name}; there are: {known}")]
+    NoPlace {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// There is no such program.
+    #[error("there is no program {name}; there are: {known}")]
+    NoProgram {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Something did not become ready.
+    #[error("{what} was not ready after {seconds} s; its log: {log}")]
+    NotReady {
+        /// What.
+        what: String,
+        /// How long was waited.
+        seconds: u64,
+        /// Where to look.
+        log: String,
+    },
+}
+
+fn doing(what: impl Into<String>) -> impl FnOnce(io::Error) -> SupervisorError {
+    let what = what.into();
+    move |source| SupervisorError::Io { what, source }
+}
+
+/// The running lab.
+#[derive(Debug)]
+pub struct Supervisor {
+    settings: Settings,
+    state: Mutex<State>,
+    programs: Mutex<BTreeMap<String, PlacePrograms>>,
+    slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    forwards: Mutex<BTreeMap<String, forward::Open>>,
+    powered_off: Mutex<BTreeSet<String>>,
+    /// Once it is being taken down, nothing is recorded of it any more: its state on disk is gone, and stays so.
+    closing: AtomicBool,
+    steps: watch::Sender<Vec<Reply>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Supervisor {
+    fn new(settings: Settings, state: State) -> Self {
+        Self {
+            state: Mutex::new(state),
+            programs: Mutex::default(),
+            slots: Mutex::default(),
+            forwards: Mutex::default(),
+            powered_off: Mutex::default(),
+            closing: AtomicBool::new(false),
+            steps: watch::channel(Vec::new()).0,
+            settings,
+        }
+    }
+
+    fn place(&self, name: &str) -> Result<Place, SupervisorError> {
+        let plan = &self.settings.plan;
+        plan.place(name).ok_or_else(|| SupervisorError::NoPlace {
+            name: name.to_owned(),
+            known: plan.places().into_iter().map(|place| place.name).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    fn slot(&self, name: &str) -> Result<Arc<Slot>, SupervisorError> {
+        let slots = lock(&self.slots);
+        slots.get(name).map(Arc::clone).ok_or_else(|| SupervisorError::NoProgram {
+            name: name.to_owned(),
+            known: slots.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Changes what is on disk of the lab.
+    fn record(&self, change: impl FnOnce(&mut State)) -> Result<(), StateError> {
+        let mut state = lock(&self.state);
+        change(&mut state);
+        if self.closing.load(Ordering::Acquire) { Ok(()) } else { state.write(&self.settings.layout) }
+    }
+
+    /// Opens the loopback ports that lead into a place.
+    fn open_forwards(&self, place: &Place) -> Result<(), SupervisorError> {
+        let ports = lock(&self.state).ports.clone();
+        let lead = |name: String, target: SocketAddrV4| ports.get(&name).map(|port| Forward { port: *port, target });
+        let forwards = [
+            lead(format!("{}/kube-apiserver", place.name), SocketAddrV4::new(place.control_plane(), 6_443)),
+            lead(format!("{}/arbiter", place.name), SocketAddrV4::new(place.arbiter(), 2_379)),
+        ];
+        let forwards: Vec<Forward> = forwards.into_iter().flatten().collect();
+        let opened = forward::open(&place.namespace, &forwards)
+            .map_err(doing(format!("opening the ports that lead into {}", place.name)))?;
+        lock(&self.forwards).insert(place.name.clone(), opened);
+        Ok(())
+    }
+
+    fn cut(&self, cut: Cut) -> Result<(), SupervisorError> {
+        let place = self.place(&cut.place)?;
+        if let Some(peer) = &cut.peer {
+            self.place(peer)?;
+        }
+        let mut cuts = lock(&self.state).cuts.clone();
+        if !cuts.contains(&cut) {
+            cuts.push(cut);
+        }
+        network::set_cuts(&self.settings.plan, &place, &cuts)?;
+        Ok(self.record(|state| state.cuts = cuts)?)
+    }
+
+    fn heal(&self) -> Result<(), SupervisorError> {
+        for place in self.settings.plan.places() {
+            network::set_cuts(&self.settings.plan, &place, &[])?;
+        }
+        Ok(self.record(|state| state.cuts.clear())?)
+    }
+
+    /// Ends everything in a place in one moment, as a loss of power does.
+    fn power_off(&self, name: &str) -> Result<(), SupervisorError> {
+        let place = self.place(name)?;
+        lock(&self.powered_off).insert(place.name.clone());
+        for slot in lock(&self.slots).values().filter(|slot| slot.program.place == place.name) {
+            slot.want(false);
+        }
+        lock(&self.forwards).remove(&place.name);
+        let processes: Vec<_> = network::processes(&place.namespace)?;
+        for process in processes.into_iter().filter_map(crate::process::ProcessId::of) {
+            process.signal(Signal::SIGKILL);
+        }
+        Ok(())
+    }
+
+    fn power_on(&self, name: &str) -> Result<(), SupervisorError> {
+        let place = self.place(name)?;
+        if !lock(&self.powered_off).remove(&place.name) {
+            return Ok(());
+        }
+        self.open_forwards(&place)?;
+        // In no order, as after a loss of power: each starts again until what it needs is there.
+        for slot in lock(&self.slots).values().filter(|slot| slot.program.place == place.name) {
+            slot.want(true);
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        let programs = lock(&self.slots)
+            .values()
+            .map(|slot| {
+                let seen = slot.seen();
+                ProgramStatus {
+                    place: slot.program.place.clone(),
+                    program: slot.program.name.clone(),
+                    state: seen.state().to_owned(),
+                    pid: seen.process.map(|process| process.pid),
+                    since_seconds: seen.since.elapsed().as_secs(),
+                    restarts: seen.restarts,
+                    memory: seen.process.and_then(crate::process::ProcessId::memory),
+                }
+            })
+            .collect();
+        Status {
+            prefix: self.settings.plan.prefix.clone(),
+            version: self.settings.programs.version.clone(),
+            programs,
+            cuts: lock(&self.state).cuts.clone(),
+            powered_off: lock(&self.powered_off).iter().cloned().collect(),
+        }
+    }
+}

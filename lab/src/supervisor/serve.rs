@@ -1,0 +1,173 @@
+//! The supervisor's life: it brings the lab up, answers until told to stop, and takes all down.
+
+use super::{Settings, Supervisor, SupervisorError, doing, lock};
+use crate::control::{Reply, Request};
+use crate::process::ProcessId;
+use crate::state::State;
+use nix::sys::signal::Signal;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Runs a lab until it is told to stop. Whatever happens, nothing of it is left afterwards. The lock of the lab's folder is
+/// its standard input, and so held for as long as it lives.
+///
+/// # Errors
+/// When the lab could not be brought up.
+pub async fn run(settings: Settings) -> Result<(), SupervisorError> {
+    let layout = settings.layout.clone();
+    let mut state = State::new(settings.plan.clone());
+    state.supervisor = i32::try_from(std::process::id()).ok().and_then(ProcessId::of);
+    state.write(&layout)?;
+    let supervisor = Arc::new(Supervisor::new(settings, state));
+    let listener = UnixListener::bind(layout.socket()).map_err(doing("opening the control socket"))?;
+    fs::set_permissions(layout.socket(), fs::Permissions::from_mode(0o600))
+        .map_err(doing("closing the socket to others"))?;
+    let (stop, mut stopped) = mpsc::channel::<UnixStream>(1);
+    let accepting = tokio::spawn(accept(Arc::clone(&supervisor), listener, stop));
+    let mut terminate = signal(SignalKind::terminate()).map_err(doing("waiting for signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(doing("waiting for signals"))?;
+    let mut asked = None;
+    let started = tokio::select! {
+        started = supervisor.start() => started,
+        stream = stopped.recv() => { asked = stream; Ok(()) }
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    match &started {
+        Ok(()) if asked.is_none() => {
+            supervisor.steps.send_modify(|steps| steps.push(Reply::Done));
+            tokio::select! {
+                stream = stopped.recv() => asked = stream,
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        Ok(()) => {}
+        Err(error) => {
+            tracing::error!(error = error as &dyn std::error::Error, "the lab did not start");
+            supervisor.steps.send_modify(|steps| steps.push(Reply::Failed { why: chain(error) }));
+        }
+    }
+    for slot in lock(&supervisor.slots).values() {
+        slot.want(false);
+    }
+    lock(&supervisor.forwards).clear();
+    let state = {
+        let state = lock(&supervisor.state);
+        supervisor.closing.store(true, std::sync::atomic::Ordering::Release);
+        state.clone()
+    };
+    let down = state.take_down(&layout);
+    if let Some(mut stream) = asked {
+        let reply = match &down {
+            Ok(()) => Reply::Done,
+            Err(error) => Reply::Failed { why: chain(error) },
+        };
+        say(&mut stream, &reply).await;
+    }
+    // Those who follow the start hear of its failure before the process ends.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    accepting.abort();
+    down?;
+    started
+}
+
+/// An error with all that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+async fn accept(supervisor: Arc<Supervisor>, listener: UnixListener, stop: mpsc::Sender<UnixStream>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(answer(Arc::clone(&supervisor), stream, stop.clone()))),
+            Err(error) => tracing::warn!(%error, "a request was not accepted"),
+        }
+    }
+}
+
+async fn say(stream: &mut UnixStream, reply: &Reply) {
+    if let Ok(mut line) = serde_json::to_string(reply) {
+        line.push('\n');
+        // Whoever asked may have gone.
+        let _ = stream.write_all(line.as_bytes()).await;
+    }
+}
+
+async fn answer(supervisor: Arc<Supervisor>, mut stream: UnixStream, stop: mpsc::Sender<UnixStream>) {
+    let mut line = String::new();
+    if BufReader::new(&mut stream).read_line(&mut line).await.is_err() {
+        return;
+    }
+    let request: Request = match serde_json::from_str(&line) {
+        Ok(request) => request,
+        Err(error) => return say(&mut stream, &Reply::Failed { why: format!("not understood: {error}") }).await,
+    };
+    match request {
+        Request::Follow => follow(&supervisor, &mut stream).await,
+        Request::Stop => drop(stop.send(stream).await),
+        Request::Status => {
+            say(&mut stream, &Reply::Status(supervisor.status())).await;
+            say(&mut stream, &Reply::Done).await;
+        }
+        request => {
+            tracing::info!(?request, "fault");
+            let reply = match carry_out(&supervisor, request) {
+                Ok(()) => Reply::Done,
+                Err(error) => Reply::Failed { why: chain(&error) },
+            };
+            say(&mut stream, &reply).await;
+        }
+    }
+}
+
+fn carry_out(supervisor: &Supervisor, request: Request) -> Result<(), SupervisorError> {
+    match request {
+        Request::Cut(cut) => supervisor.cut(cut)?,
+        Request::Heal => supervisor.heal()?,
+        Request::Kill { program, stay_down } => {
+            let slot = supervisor.slot(&program)?;
+            if stay_down {
+                slot.want(false);
+            }
+            slot.signal(Signal::SIGKILL);
+        }
+        Request::Start { program } => supervisor.slot(&program)?.want(true),
+        Request::Pause { program } => supervisor.slot(&program)?.signal(Signal::SIGSTOP),
+        Request::Resume { program } => supervisor.slot(&program)?.signal(Signal::SIGCONT),
+        Request::PowerOff { place } => supervisor.power_off(&place)?,
+        Request::PowerOn { place } => supervisor.power_on(&place)?,
+        Request::Follow | Request::Status | Request::Stop => {}
+    }
+    Ok(())
+}
+
+async fn follow(supervisor: &Supervisor, stream: &mut UnixStream) {
+    let mut steps = supervisor.steps.subscribe();
+    let mut told = 0;
+    loop {
+        let new: Vec<Reply> = steps.borrow_and_update().iter().skip(told).cloned().collect();
+        told += new.len();
+        for reply in new {
+            say(stream, &reply).await;
+            if matches!(reply, Reply::Done | Reply::Failed { .. }) {
+                return;
+            }
+        }
+        if steps.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! One program of the running lab, kept running for as long as it is wanted.
+
+use super::{Supervisor, lock};
+use crate::process::{ProcessId, Program};
+use nix::sys::signal::Signal;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How soon a program that ended is started again, at first and at last.
+const FIRST_AGAIN: Duration = Duration::from_secs(1);
+const LAST_AGAIN: Duration = Duration::from_secs(8);
+/// Who has run for so long has started well.
+const STARTED_WELL: Duration = Duration::from_secs(20);
+
+/// A program and how it stands.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) program: Program,
+    seen: Mutex<Seen>,
+    wanted: watch::Sender<bool>,
+}
+
+/// How a program stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) process: Option<ProcessId>,
+    pub(super) paused: bool,
+    pub(super) since: Instant,
+    pub(super) restarts: u32,
+    wanted: bool,
+}
+
+impl Seen {
+    /// In a word, for people.
+    pub(super) fn state(&self) -> &'static str {
+        match (self.process, self.paused, self.wanted) {
+            (Some(_), true, _) => "paused",
+            (Some(_), false, _) => "running",
+            (None, _, true) => "starting again",
+            (None, _, false) => "down",
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn new(program: Program) -> Self {
+        let seen = Seen { process: None, paused: false, since: Instant::now(), restarts: 0, wanted: true };
+        Self { program, seen: Mutex::new(seen), wanted: watch::channel(true).0 }
+    }
+
+    /// Says whether the program is to run. What runs is not ended by this.
+    pub(super) fn want(&self, wanted: bool) {
+        lock(&self.seen).wanted = wanted;
+        self.wanted.send_replace(wanted);
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        *lock(&self.seen)
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let mut seen = lock(&self.seen);
+        let Some(process) = seen.process else { return };
+        process.signal(signal);
+        match signal {
+            Signal::SIGSTOP => seen.paused = true,
+            Signal::SIGCONT => seen.paused = false,
+            _ => {}
+        }
+    }
+
+    fn became(&self, process: Option<ProcessId>) {
+        let mut seen = lock(&self.seen);
+        seen.process = process;
+        seen.paused = false;
+        seen.since = Instant::now();
+    }
+}
+
+/// Keeps a program running for as long as it is wanted, for ever.
+pub(super) async fn keep(supervisor: Arc<Supervisor>, slot: Arc<Slot>) {
+    let name = slot.program.full_name();
+    let namespace = supervisor.settings.plan.namespace(&slot.program.place);
+    let log = supervisor.settings.layout.log(&slot.program.place, &slot.program.name);
+    let mut wanted = slot.wanted.subscribe();
+    let mut again = FIRST_AGAIN;
+    loop {
+        if wanted.wait_for(|wanted| *wanted).await.is_err() {
+            return;
+        }
+        let started = Instant::now();
+        match slot.program.start(&namespace, &log) {
+            Ok(mut child) => {
+                let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(ProcessId::of);
+                if let Some(process) = process
+                    && let Err(error) = supervisor.record(|state| {
+                        state.processes.insert(name.clone(), process);
+                    })
+                {
+                    tracing::error!(program = name, error = &error as &dyn std::error::Error, "not recorded");
+                }
+                slot.became(process);
+                tracing::info!(program = name, pid = child.id(), "started");
+                let ended = child.wait().await;
+                tracing::info!(program = name, ?ended, "ended");
+            }
+            Err(error) => tracing::error!(program = name, %error, "cannot be started"),
+        }
+        slot.became(None);
+        if let Err(error) = supervisor.record(|state| {
+            state.processes.remove(&name);
+        }) {
+            tracing::error!(program = name, error = &error as &dyn std::error::Error, "not recorded");
+        }
+        if !*wanted.borrow() {
+            again = FIRST_AGAIN;
+            continue;
+        }
+        lock(&slot.seen).restarts += 1;
+        again = if started.elapsed() >= STARTED_WELL { FIRST_AGAIN } else { again };
+        tokio::time::sleep(again).await;
+        again = (again * 2).min(LAST_AGAIN);
+    }
+}

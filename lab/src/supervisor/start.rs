@@ -1,0 +1,157 @@
+//! The start of a lab, step by step.
+
+use super::slot::{Slot, keep};
+use super::{Supervisor, SupervisorError, doing, lock};
+use crate::arbiter::Root;
+use crate::control::Reply;
+use crate::forward::free_port;
+use crate::plan::WITNESS;
+use crate::process::Program;
+use crate::{install, kubeconfig, network, pki, site};
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+
+/// How long a part may take to become ready.
+const READY: Duration = Duration::from_secs(90);
+
+impl Supervisor {
+    fn begin(&self, step: &str) -> impl FnOnce() + use<> {
+        let started = Instant::now();
+        self.steps.send_modify(|steps| steps.push(Reply::Begun { step: step.to_owned() }));
+        let (steps, step) = (self.steps.clone(), step.to_owned());
+        move || {
+            let seconds = started.elapsed().as_secs_f64();
+            tracing::info!(step, seconds, "done");
+            steps.send_modify(|steps| steps.push(Reply::Ended { step, seconds }));
+        }
+    }
+
+    fn launch(self: &Arc<Self>, programs: &[Program]) {
+        for program in programs {
+            let slot = Arc::new(Slot::new(program.clone()));
+            lock(&self.slots).insert(program.full_name(), Arc::clone(&slot));
+            tokio::spawn(keep(Arc::clone(self), slot));
+        }
+    }
+
+    /// Brings everything up.
+    pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
+        let super::Settings { plan, layout, programs, repository, operators } = self.settings.clone();
+        let places = plan.places();
+
+        let done = self.begin("network: four namespaces, nothing of them on the host");
+        network::create(&plan)?;
+        done();
+
+        let done = self.begin("certificates");
+        #[allow(clippy::disallowed_methods)] // an edge: certificates are valid from now on
+        let now = OffsetDateTime::now_utc();
+        pki::create(&plan, &layout, now)?;
+        let mut ports = std::collections::BTreeMap::new();
+        for place in &places {
+            ports.insert(format!("{}/arbiter", place.name), free_port().map_err(doing("asking for a port"))?);
+            if plan.sites.contains(&place.name) {
+                let port = free_port().map_err(doing("asking for a port"))?;
+                ports.insert(format!("{}/kube-apiserver", place.name), port);
+                kubeconfig::write(&layout, place, port).map_err(doing("writing kubeconfigs"))?;
+            }
+        }
+        self.record(|state| state.ports.clone_from(&ports))?;
+        kubeconfig::merge(&layout, &plan.sites).map_err(doing("writing kubeconfigs"))?;
+        for place in &places {
+            let prepared = site::prepare(&plan, &layout, &programs, place, operators)
+                .map_err(doing(format!("writing the configuration of {}", place.name)))?;
+            lock(&self.programs).insert(place.name.clone(), prepared);
+            self.open_forwards(place)?;
+        }
+        self.write_env().map_err(doing("writing the environment file"))?;
+        layout.hand_over(&plan.sites).map_err(doing("giving the kubeconfigs to whoever called sudo"))?;
+        done();
+
+        let prepared = lock(&self.programs).clone();
+        let done = self.begin(&format!("arbiter (three members) and two control planes ({})", programs.version));
+        for programs in prepared.values() {
+            self.launch(std::slice::from_ref(&programs.arbiter));
+            self.launch(&programs.store);
+        }
+        let root = Root::new(&plan, &layout, &programs);
+        let sites = plan.sites.clone();
+        let users = tokio::task::spawn_blocking(move || {
+            root.wait_healthy(READY)?;
+            root.move_leader_to(WITNESS)?;
+            root.set_up_users(&sites)
+        });
+        for site in &plan.sites {
+            self.wait_for_api_server(site).await?;
+        }
+        users.await.map_err(|error| doing("setting the arbiter up")(std::io::Error::other(error)))??;
+        done();
+
+        let done = self.begin("definitions, rights and namespaces");
+        for programs in prepared.values() {
+            self.launch(&programs.control);
+        }
+        let mut installing = Vec::new();
+        for site in plan.sites.clone() {
+            let kubeconfig = layout.kubeconfig(&site, "bootstrap");
+            let (repository, minor) = (repository.clone(), programs.minor);
+            installing.push(tokio::spawn(async move { install::site(&kubeconfig, &repository, minor).await }));
+        }
+        for installed in installing {
+            installed.await.map_err(|error| doing("installing")(std::io::Error::other(error)))??;
+        }
+        if let Some(first) = plan.sites.first() {
+            install::authority(&layout.kubeconfig(first, "bootstrap"), &repository).await?;
+        }
+        done();
+
+        if operators {
+            let done = self.begin("operators (two replicas a site)");
+            for programs in prepared.values() {
+                self.launch(&programs.operators);
+            }
+            for site in &plan.sites {
+                install::wait_for_operator(&layout.kubeconfig(site, "bootstrap"), site, READY).await?;
+            }
+            done();
+        }
+        Ok(())
+    }
+
+    async fn wait_for_api_server(&self, site: &str) -> Result<(), SupervisorError> {
+        let layout = &self.settings.layout;
+        if install::wait_for_api_server(&layout.kubeconfig(site, "bootstrap"), READY).await {
+            return Ok(());
+        }
+        Err(SupervisorError::NotReady {
+            what: format!("the API server of {site}"),
+            seconds: READY.as_secs(),
+            log: layout.log(site, "kube-apiserver").display().to_string(),
+        })
+    }
+
+    /// What a shell needs to work with the lab.
+    fn write_env(&self) -> std::io::Result<()> {
+        let super::Settings { plan, layout, programs, .. } = &self.settings;
+        let ports = lock(&self.state).ports.clone();
+        let arbiter: Vec<String> = plan
+            .places()
+            .iter()
+            .filter_map(|place| ports.get(&format!("{}/arbiter", place.name)))
+            .map(|port| format!("https://127.0.0.1:{port}"))
+            .collect();
+        let dir = layout.dir.display();
+        let mut text = format!(
+            "# To be sourced: . {dir}/env\nexport PATH=\"{}:$PATH\"\nexport KUBECONFIG=\"{dir}/kubeconfig\"\nexport TANDEM_LAB_DIR=\"{dir}\"\n",
+            programs.own.display()
+        );
+        text.push_str(&format!("export TANDEM_ARBITER_ENDPOINTS=\"{}\"\n", arbiter.join(",")));
+        let pki = layout.pki(WITNESS);
+        for (name, file) in [("CA", "arbiter-ca.crt"), ("CERT", "arbiter-root.crt"), ("KEY", "arbiter-root.key")] {
+            text.push_str(&format!("export TANDEM_ARBITER_{name}=\"{}\"\n", pki.join(file).display()));
+        }
+        fs::write(layout.env(), text)
+    }
+}

@@ -1,0 +1,207 @@
+//! `up`: starts the supervisor in the background, shows its progress, and brings a city in.
+
+use super::{Outcome, runtime, status_of};
+use clap::Args;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tandem_lab::control::{ControlError, Reply, Request, ask};
+use tandem_lab::layout::Layout;
+use tandem_lab::plan::Plan;
+use tandem_lab::progress::{Progress, Step};
+use tandem_lab::state::State;
+use tandem_lab::supervisor::{self, Settings};
+use tandem_lab::{city, network, programs, status};
+
+/// How long the supervisor may take to answer for the first time.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What a lab is to be.
+#[derive(Clone, Debug, Args)]
+pub(super) struct UpArgs {
+    /// Begins the names of the lab's network namespaces; two labs at once need two.
+    #[arg(long, default_value = "tandem")]
+    prefix: String,
+    /// The first two octets of the lab's addresses. They are in its namespaces only, never on the host.
+    #[arg(long, default_value = "10.90")]
+    base: String,
+    /// The two sites; the first has authority.
+    #[arg(long, default_value = "dc-a,dc-b", value_name = "SITE,SITE")]
+    sites: String,
+    /// Start no operators.
+    #[arg(long)]
+    no_operators: bool,
+    /// Import an inventory and wait until all of it is Ready in both sites.
+    #[arg(long, value_name = "CSV")]
+    import: Option<PathBuf>,
+    /// Tandem's repository, for its manifests and for building the control plane.
+    #[arg(long, env = "TANDEM_REPO", value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
+    repository: PathBuf,
+}
+
+/// Runs the supervisor in this process.
+pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
+    let settings = Settings {
+        plan: Plan::new(&given.prefix, &given.base, &given.sites)?,
+        layout: layout.clone(),
+        programs: programs::find(&given.repository)?,
+        repository: given.repository.clone(),
+        operators: !given.no_operators,
+    };
+    let runtime = runtime()?;
+    let ended = runtime.block_on(supervisor::run(settings));
+    // What still waits for the arbiter on a thread of its own must not keep an ended lab from being gone.
+    runtime.shutdown_background();
+    Ok(ended?)
+}
+
+/// Starts a lab, or joins the one that runs.
+pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
+    let progress = Progress::default();
+    let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
+    if let Some(inventory) = &given.import
+        && !inventory.is_file()
+    {
+        return Err(format!("there is no inventory {}; name a CSV file", inventory.display()).into());
+    }
+    fs::create_dir_all(&layout.dir)?;
+    match ask(layout, &Request::Status, |_| {}) {
+        Ok(()) => progress.say("a lab runs here already; joining it"),
+        Err(ControlError::NotRunning { .. }) => begin(layout, given, &plan, &progress)?,
+        Err(error) => return Err(error.into()),
+    }
+    follow(layout, &progress)?;
+    if let Some(inventory) = &given.import {
+        let own = std::env::current_exe()?;
+        progress.say(&format!("importing {}", inventory.display()));
+        city::import(layout, &plan, own.parent().unwrap_or(&own), inventory)?;
+        runtime()?.block_on(city::wait(layout, &plan, &progress))?;
+    }
+    if let Some(found) = status_of(layout)? {
+        status::print(&found, &[]);
+    }
+    progress.say(&format!(
+        "up. To work with it: . {}/env; kubectl get units,environments,applications -A",
+        layout.dir.display()
+    ));
+    Ok(())
+}
+
+fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, progress: &Progress) -> Outcome {
+    // Whoever holds the lock starts or runs the lab. The supervisor inherits it, so that nobody comes in between.
+    let held = claim(layout)?;
+    if let Some(crashed) = State::read(layout)? {
+        progress.say("what a crashed lab left here is cleared away first");
+        crashed.take_down(layout)?;
+    }
+    if let Some(taken) = plan.namespaces().iter().find(|namespace| network::exists(namespace)) {
+        return Err(format!(
+            "the network namespace {taken} is there already: another lab uses the prefix {}; take it down in its folder, or \
+             choose another --prefix",
+            plan.prefix
+        )
+        .into());
+    }
+    // Shows its own progress where it has to build.
+    programs::find(&given.repository)?;
+    clear(layout, plan)?;
+    let log = OpenOptions::new().create(true).write(true).truncate(true).open(layout.supervisor_log())?;
+    let mut arguments: Vec<OsString> = vec!["supervise".into(), "--dir".into(), layout.dir.clone().into()];
+    for (flag, value) in [("--prefix", &given.prefix), ("--base", &given.base), ("--sites", &given.sites)] {
+        arguments.extend([flag.into(), value.into()]);
+    }
+    arguments.extend(["--repository".into(), given.repository.clone().into()]);
+    if given.no_operators {
+        arguments.push("--no-operators".into());
+    }
+    // A session of its own: the lab goes on when the shell that started it ends.
+    let mut supervisor = Command::new("setsid")
+        .arg(std::env::current_exe()?)
+        .args(arguments)
+        .stdin(held)
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let started = Instant::now();
+    while ask(layout, &Request::Status, |_| {}).is_err() {
+        if let Some(ended) = supervisor.try_wait()? {
+            let said = fs::read_to_string(layout.supervisor_log()).unwrap_or_default();
+            let how = ended.signal().map_or_else(|| ended.to_string(), |signal| format!("signal {signal}"));
+            return Err(format!("the supervisor ended at once ({how}): {}", said.trim()).into());
+        }
+        if started.elapsed() >= ANSWER {
+            return Err(
+                format!("the supervisor does not answer; its log: {}", layout.supervisor_log().display()).into()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Takes the lock of a lab's folder. The lock is also what tells such a folder from any other, which is never touched.
+fn claim(layout: &Layout) -> Result<File, Box<dyn std::error::Error>> {
+    let dir = layout.dir.display();
+    if !layout.lock().exists() && fs::read_dir(&layout.dir)?.next().is_some() {
+        return Err(
+            format!("{dir} holds something else than a lab; mend it: name a new or empty folder with --dir").into()
+        );
+    }
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(layout.lock())?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another `up` is starting a lab in {dir}, or a supervisor there does not answer; mend it: wait for it, or \
+             tandem lab down --dir {dir}"
+        )
+        .into()),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// A lab starts from nothing: the last one's data, certificates and logs go.
+fn clear(layout: &Layout, plan: &Plan) -> std::io::Result<()> {
+    let gone = |result: std::io::Result<()>| match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    gone(fs::remove_file(layout.socket()))?;
+    for place in plan.places() {
+        gone(fs::remove_dir_all(layout.place(&place.name)))?;
+    }
+    Ok(())
+}
+
+/// Shows the steps of the start until it is over. Interrupted, it takes down what was begun.
+fn follow(layout: &Layout, progress: &Progress) -> Outcome {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let (flag, stop) = (Arc::clone(&interrupted), layout.clone());
+    let signals = runtime()?;
+    signals.spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            flag.store(true, Ordering::Release);
+            let asked = tokio::task::spawn_blocking(move || ask(&stop, &Request::Stop, |_| {}));
+            drop(asked.await);
+        }
+    });
+    let mut current: Option<Step<'_>> = None;
+    let followed = ask(layout, &Request::Follow, |reply| match reply {
+        Reply::Begun { step } => current = Some(progress.begin(&step)),
+        Reply::Ended { .. } => {
+            if let Some(step) = current.take() {
+                step.end();
+            }
+        }
+        _ => {}
+    });
+    drop(current);
+    if interrupted.load(Ordering::Acquire) {
+        return Err("interrupted; what was begun has been taken down".into());
+    }
+    Ok(followed?)
+}
