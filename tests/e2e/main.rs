@@ -1,0 +1,85 @@
+//! Tandem on the lab, end to end: two real control planes and an arbiter, a few agencies in them.
+//!
+//! All tests share one lab, which is slow to start, and run one after another in the order given here; each uses names of its
+//! own, so that any of them can be run alone: `cargo test -p tandem-tests --test e2e -- NAME`.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod failures;
+mod following;
+mod provisioning;
+mod refusals;
+mod steady;
+mod world;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use tandem_tests::Lab;
+use world::World;
+
+/// A test, boxed so that all of them are of one type.
+type Test = fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()>>>;
+
+macro_rules! tests {
+    ($($module:ident :: $name:ident),+ $(,)?) => {
+        vec![$((concat!(stringify!($module), "::", stringify!($name)), (|world| Box::pin($module::$name(world))) as Test)),+]
+    };
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let shared: Arc<OnceLock<(tokio::runtime::Runtime, Arc<World>)>> = Arc::default();
+    let tests: Vec<(&str, Test)> = tests![
+        provisioning::a_unit_is_provisioned_in_both_sites,
+        provisioning::an_edit_shows_in_the_other_site_within_two_seconds,
+        provisioning::an_application_grows_and_shrinks,
+        provisioning::a_missing_secret_blocks_readiness,
+        provisioning::an_adopted_workload_is_brought_to_strength,
+        provisioning::what_is_deleted_goes_in_both_sites,
+        following::drift_is_put_back_with_an_event,
+        following::an_edit_without_authority_does_not_survive,
+        following::an_object_made_without_authority_does_not_survive,
+        following::an_object_deleted_without_authority_comes_back,
+        refusals::an_environment_beyond_the_budget_is_refused,
+        refusals::two_applications_cannot_have_one_host_name,
+        refusals::a_cycle_of_dependencies_is_refused,
+        refusals::a_rule_that_an_old_api_server_let_pass_is_reported,
+        refusals::a_unit_with_environments_is_not_deleted,
+        refusals::a_namespace_of_somebody_else_is_not_taken_over,
+        failures::an_operator_killed_in_the_middle_goes_on,
+        failures::the_link_cut_and_healed_converges,
+        failures::definitions_deleted_and_reinstalled_delete_nothing,
+        failures::the_brake_stops_a_mass_deletion,
+        steady::nothing_changes_and_nothing_is_written,
+    ];
+    let trials = tests.into_iter().map(|(name, test)| {
+        let shared = Arc::clone(&shared);
+        Trial::test(name, move || {
+            let (runtime, world) = shared.get_or_init(|| {
+                let runtime = tokio::runtime::Runtime::new().unwrap();
+                let lab = Lab::start("e2e");
+                let world = Arc::new(runtime.block_on(World::new(lab)));
+                (runtime, world)
+            });
+            let started = Instant::now();
+            let ran = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(test(Arc::clone(world)))));
+            println!("{name}: {:.1} s", started.elapsed().as_secs_f64());
+            ran.map_err(|panic| {
+                let text = panic.downcast_ref::<String>().cloned();
+                Failed::from(text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default())
+            })
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    if conclusion.has_failed()
+        && let Some((_, world)) = shared.get()
+    {
+        world.keep_logs();
+    }
+    // The lab goes down with its last owner.
+    drop(shared);
+    conclusion.exit();
+}
