@@ -14,9 +14,9 @@ INVENTORY ?= tests/data/bozhou/inventory.csv
 LAB ?= $(CURDIR)/.lab
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo --preserve-env=TANDEM_CACHE,TANDEM_KUBE_BIN,KUBEBUILDER_ASSETS,PATH)
 
-# What the build, and what the lab, need of Debian.
+# What the build, and what the lab, need of Debian. A kubectl that is there already, from wherever, is left alone.
 BUILD_PACKAGES := gcc make protobuf-compiler libprotobuf-dev
-LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux kubernetes-client
+LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux
 
 define say
 @printf '\033[1m==> %s\033[0m\n' "$(1)"
@@ -49,8 +49,7 @@ build-packages:
 
 .PHONY: lab-packages
 lab-packages:
-	@command -v kubectl >/dev/null && skip=kubernetes-client || skip=; \
-	scripts/ensure-packages $(filter-out kubernetes-client,$(LAB_PACKAGES)) $${skip:+} $$([ -n "$$skip" ] || echo kubernetes-client)
+	@scripts/ensure-packages $(LAB_PACKAGES) $(if $(shell command -v kubectl),,kubernetes-client)
 
 .PHONY: programs
 programs: build-packages ## build tandem, tandem-operator and tandem-lab

@@ -2,6 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::config::Config;
+use crate::controllers::Blocked;
 use crate::index::Index;
 use crate::link::Link;
 use crate::progress::Progress;
@@ -52,6 +53,8 @@ pub struct Context {
     pub settling: Settling,
     /// What this site says of itself beside its objects.
     pub site: SiteNotes,
+    /// What waits for an object of somebody else's to get out of the way.
+    pub blocked: Blocked,
     /// Which records have not been applied here yet.
     pub progress: Progress,
 }

@@ -4,7 +4,7 @@ use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
 use crate::config::Config;
 use crate::context::{Context, Queues};
-use crate::controllers::{own_data_centre, provision};
+use crate::controllers::{Blocked, own_data_centre, provision};
 use crate::http::{Health, Readiness, ServeError, serve};
 use crate::index::Index;
 use crate::link::{Link, LinkError};
@@ -177,6 +177,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
         refusals: Refusals::default(),
         settling: Settling::default(),
         site: SiteNotes::default(),
+        blocked: Blocked::default(),
         progress: Progress::default(),
     };
     let mut tasks: JoinSet<()> = JoinSet::new();
@@ -261,7 +262,11 @@ fn watch_rendered(context: &Context, tasks: &mut JoinSet<()>) {
         // All of them, not only those that bear Tandem's labels: what somebody else made under a name that Tandem would use
         // must be seen before it is written over.
         let (queues, index, site) = (context.queues.clone(), Arc::clone(&context.index), context.config.site.clone());
+        let blocked = context.blocked.clone();
         let changed = move |name: &ObjectName, object: &kube::api::DynamicObject| {
+            if let Some(waiting) = blocked.moved(name) {
+                queues.provision.add_after(waiting, GATHER);
+            }
             let id = object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_ID));
             if name.kind == "Node" {
                 queues.provision.add_after(own_data_centre(&site), GATHER);

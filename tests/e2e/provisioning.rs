@@ -37,6 +37,9 @@ pub(crate) async fn a_unit_is_provisioned_in_both_sites(world: Arc<World>) {
         assert_eq!(deployment.data["spec"]["replicas"], pods);
     }
     assert_eq!(ids[0], ids[1], "the durable id is the same in both sites");
+    let (_, text) = world.status("dc-b");
+    assert!(text.contains("dc-a") && text.contains("dc-b"), "{text}");
+    assert!(!text.contains("alpha"), "what is ready is not listed as not ready: {text}");
 }
 
 pub(crate) async fn an_edit_shows_in_the_other_site_within_two_seconds(world: Arc<World>) {
@@ -159,4 +162,17 @@ pub(crate) async fn what_is_deleted_goes_in_both_sites(world: Arc<World>) {
         })
         .await;
     }
+    let units = api(&world.a, Kind::Unit, None);
+    let id = units.get("zeta").await.unwrap().data["spec"]["id"].clone();
+    units.delete("zeta", &delete).await.unwrap();
+    for client in world.both() {
+        let units = api(client, Kind::Unit, None);
+        eventually("the unit to be gone", PATIENCE, || async {
+            units.get_opt("zeta").await.unwrap().is_none().then_some(())
+        })
+        .await;
+    }
+    // The name is free again, for somebody else.
+    assert_eq!(world.agency("zeta").await, namespace);
+    assert_ne!(units.get("zeta").await.unwrap().data["spec"]["id"], id);
 }

@@ -17,9 +17,14 @@ pub(crate) async fn an_environment_beyond_the_budget_is_refused(world: Arc<World
         assert!(built_in(client, "", "Namespace", None).get_opt("lambda-test").await.unwrap().is_none());
     }
     assert!(api(&world.b, Kind::Environment, None).get_opt("lambda-test").await.unwrap().is_none());
+    let (in_order, text) = world.status("dc-a");
+    let line = text.lines().find(|line| line.contains("lambda-test"));
+    assert!(!in_order && line.is_some_and(|line| line.contains("OverBudget")), "tandem status says so: {text}");
     // Mended as the message says.
     world.apply(&fixtures::environment("lambda", "test", 12)).await;
     world.ready(Kind::Environment, None, "lambda-test").await;
+    let (_, text) = world.status("dc-a");
+    assert!(!text.contains("lambda-test"), "{text}");
 }
 
 pub(crate) async fn two_applications_cannot_have_one_host_name(world: Arc<World>) {
@@ -92,10 +97,10 @@ pub(crate) async fn a_namespace_of_somebody_else_is_not_taken_over(world: Arc<Wo
     assert!(message.contains("dc-b"), "{message}");
     let found = built_in(&world.b, "", "Namespace", None).get("omicron-prod").await.unwrap();
     assert_eq!(found.metadata.labels.unwrap().get("tandem.dev/id"), None);
-    // Once it is out of the way, the environment gets its own.
+    // Once it is out of the way, the environment gets its own, well before it would be looked at again anyway.
     built_in(&world.b, "", "Namespace", None).delete("omicron-prod", &DeleteParams::default()).await.unwrap();
     let environments = api(&world.a, Kind::Environment, None);
-    eventually("the environment to be Ready", std::time::Duration::from_secs(150), || async {
+    eventually("the environment to be Ready", std::time::Duration::from_secs(30), || async {
         let environment = environments.get("omicron-prod").await.unwrap();
         condition(&environment, "Ready")?.0.then_some(())
     })

@@ -63,6 +63,12 @@ impl World {
         .await
     }
 
+    /// What `tandem status` says at a site: whether all is ready, and its text.
+    pub(crate) fn status(&self, site: &str) -> (bool, String) {
+        let output = self.lab.tandem(site, &["status", "--limit", "0"]);
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// A unit, an environment `prod` of it and an application `web` in that, Ready at both sites. Gives back the namespace.
     pub(crate) async fn agency(&self, unit: &str) -> String {
         let namespace = format!("{unit}-prod");

@@ -5,11 +5,13 @@
 //! that has not been published changes nothing, and a local object that is missing takes nothing with it.
 
 mod application;
+mod blocked;
 mod data_centre;
 mod environment;
 mod failover_group;
 mod unit;
 
+pub use blocked::Blocked;
 pub use data_centre::own_data_centre;
 
 use crate::chain::Chain;
@@ -68,6 +70,9 @@ pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
                 tracing::debug!(%key, error = %Chain(&error), "not provisioned yet");
                 return Outcome::Retry;
             }
+            if let ProvisionError::Apply(ApplyError::NotOurs { object, .. }) = &error {
+                context.blocked.wait(object.clone(), key.clone());
+            }
             tracing::warn!(%key, error = %Chain(&error), "not provisioned");
             context.reporter.report(&key, &record, refusal(&error));
             context.progress.done(&key, record.revision);
@@ -107,6 +112,10 @@ async fn tear_down(context: &Context, key: &ObjectKey, id: &str, revision: i64) 
     context.reporter.forget(key);
     match context.cluster.prune(id, &BTreeSet::new()).await {
         Ok(0) if context.cluster.rendered.owned_by(id).is_empty() => {
+            if let Err(error) = context.link.retract_status(key.clone()).await {
+                tracing::debug!(%key, error = %Chain(&error), "what was said of it is not taken back yet");
+                return Outcome::Retry;
+            }
             context.progress.done(key, revision);
             // The object's finalizer waits for this.
             context.queues.sync.add(key.clone());

@@ -5,6 +5,7 @@ use crate::chain::Chain;
 use crate::context::Context;
 use crate::controllers::own_data_centre;
 use crate::link::LinkError;
+use crate::progress::Progress;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tandem_core::sync::{Brake, Record, Tripped, Versioned};
@@ -57,10 +58,17 @@ impl Sluice {
                 if self.record.is_none() {
                     self.trip(context, &tripped).await;
                 }
-                self.held.push_back(record);
+                self.hold(&context.progress, record);
                 None
             }
         }
+    }
+
+    /// Keeps a record back. It counts as not applied, so that this site never says that it is past it: a tombstone that
+    /// both sites claim to have applied is collected, and what it would have deleted could never go.
+    fn hold(&mut self, progress: &Progress, record: Versioned<Record>) {
+        progress.begun(record.value.key(), record.revision);
+        self.held.push_back(record);
     }
 
     async fn trip(&mut self, context: &Context, tripped: &Tripped) {
@@ -138,4 +146,26 @@ fn pods(record: &tandem_core::sync::SpecRecord) -> i64 {
     let components = application.spec.components.iter().flatten().map(|c| i64::from(c.replicas.active));
     let adopted = application.spec.adopt.iter().flatten().map(|a| i64::from(a.replicas.active));
     components.chain(adopted).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_core::sync::{ObjectKey, Origin, Tombstone};
+
+    #[test]
+    fn what_is_held_back_is_not_said_to_be_applied() {
+        let (mut sluice, progress) = (Sluice::default(), Progress::default());
+        let key = ObjectKey::namespaced(Kind::Application, "finance-prod", "web");
+        let tombstone = Tombstone {
+            id: "1".to_owned(),
+            key: key.clone(),
+            origin: Origin { site: "dc-a".to_owned(), uid: "u".to_owned(), generation: 1 },
+            deleted_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        sluice.hold(&progress, Versioned::new(11, Record::Tombstone(tombstone)));
+        assert_eq!(progress.applied(20), 10, "the authority must not collect the tombstone");
+        progress.done(&key, 11);
+        assert_eq!(progress.applied(20), 20);
+    }
 }
