@@ -7,8 +7,10 @@ use crate::index::Index;
 use crate::link::Link;
 use crate::progress::Progress;
 use crate::queue::Queue;
+use crate::sync::HeldBack;
 use crate::status::{Refusals, Reporter, Settling, SiteNotes};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tandem_core::render::Facts;
 use tandem_core::sync::ObjectKey;
 
@@ -29,6 +31,26 @@ impl Queues {
         self.sync.add(key.clone());
         self.provision.add(key.clone());
         self.fold.add(key.clone());
+    }
+}
+
+/// Whether work was left because this replica did not lead. A lead that lapses and comes back is not seen as a change, so
+/// what was left in between has to be noted.
+#[derive(Clone, Debug, Default)]
+pub struct Dropped {
+    noted: Arc<AtomicBool>,
+}
+
+impl Dropped {
+    /// Some work was left.
+    pub fn note(&self) {
+        self.noted.store(true, Ordering::Release);
+    }
+
+    /// Whether work was left since this was last asked.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        self.noted.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -55,6 +77,10 @@ pub struct Context {
     pub site: SiteNotes,
     /// What waits for an object of somebody else's to get out of the way.
     pub blocked: Blocked,
+    /// What the mass-change brake holds back.
+    pub held: HeldBack,
+    /// Whether work was left because this replica did not lead.
+    pub dropped: Dropped,
     /// Which records have not been applied here yet.
     pub progress: Progress,
 }
@@ -63,11 +89,6 @@ impl Context {
     /// What rendering has to know of this site.
     #[must_use]
     pub fn facts(&self) -> Facts<'_> {
-        Facts {
-            site: &self.config.site,
-            server_minor: self.cluster.server_minor,
-            dns_namespace: &self.config.dns_namespace,
-            gateway_namespace: &self.config.gateway_namespace,
-        }
+        Facts { site: &self.config.site, server_minor: self.cluster.server_minor }
     }
 }

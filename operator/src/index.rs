@@ -27,7 +27,6 @@ struct Inner {
     typed: Typed,
     groups: BTreeMap<String, Versioned<GroupRecord>>,
     reports: BTreeMap<ObjectKey, BTreeMap<String, SiteReport>>,
-    revision: i64,
 }
 
 /// The wanted objects by kind, for the rules that need others than the one they judge.
@@ -128,7 +127,6 @@ impl Index {
         if inner.records.get(&key).is_some_and(|held| held.revision >= record.revision) {
             return false;
         }
-        inner.revision = inner.revision.max(record.revision);
         if let Some(before) = inner.records.get(&key).map(|held| held.value.id().to_owned())
             && before != record.value.id()
         {
@@ -181,12 +179,6 @@ impl Index {
     pub fn count(&self, kind: Kind) -> usize {
         let inner = self.read();
         inner.records.iter().filter(|(key, held)| key.kind == kind && matches!(held.value, Record::Live(_))).count()
-    }
-
-    /// The newest revision taken in.
-    #[must_use]
-    pub fn revision(&self) -> i64 {
-        self.read().revision
     }
 
     /// Asks the rules about the world as it is published.

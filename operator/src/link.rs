@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::{
-    ActError, Burial, Publication as LivePublication, PublishError, ReadError, Rider, SpecBatches, StatusBatches,
+    ActError, BrakeStates, Burial, Publication as LivePublication, PublishError, ReadError, Rider, SpecBatches, StatusBatches,
     StatusReport,
 };
 use tandem_arbiter::clock::{BootClock, Clock};
 use tandem_arbiter::membership::{Identity, LeaderToken, MembershipError, Timing, TooShort, View, run_membership};
-use tandem_arbiter::records::{BrakeRecord, ConflictRecord, GroupRecord, Key, LeaderRecord, StatusRecord, decode};
+use tandem_arbiter::records::{BrakeRecord, Confirmation, ConflictRecord, GroupRecord, Key, LeaderRecord, StatusRecord, decode};
 use tandem_arbiter::store::{EtcdConfig, EtcdStore, Store, StoreError};
 use tandem_arbiter::txn::Mandate;
 use tandem_core::ledger;
@@ -92,6 +92,8 @@ pub struct Start {
     pub revision: i64,
     /// Desired state, oldest first.
     pub records: Vec<Versioned<Record>>,
+    /// What is there and cannot be read.
+    pub unreadable: Vec<ObjectKey>,
     /// What the sites say.
     pub reports: Vec<(String, ObjectKey, SiteReport)>,
     /// Who is active.
@@ -117,6 +119,8 @@ pub enum Change {
         /// The record.
         group: Versioned<GroupRecord>,
     },
+    /// This site's brake tripped, or a person confirmed that.
+    Brake(Versioned<BrakeRecord>),
     /// A site said how an object stands.
     Report {
         /// The site.
@@ -149,11 +153,12 @@ pub struct Link {
     peers: Arc<Mutex<HashMap<String, PeerSeen>>>,
 }
 
-/// When a site's heartbeats last moved, on this replica's own clock.
+/// When a site's heartbeats were last seen to move, on this replica's own clock. That they are there is no movement: they
+/// stay when the site is gone.
 #[derive(Clone, Copy, Debug)]
 struct PeerSeen {
     newest: i64,
-    moved: Duration,
+    moved: Option<Duration>,
 }
 
 async fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
@@ -335,30 +340,30 @@ impl Link {
         Ok(self.arbiter.collect_tombstones(&self.mandate()?, sites).await?)
     }
 
-    /// Why this site's brake is tripped, and the revision that a person confirms.
+    /// This site's brake as it was last recorded.
     ///
     /// # Errors
     /// When the arbiter does not answer.
-    pub async fn brake(&self) -> Result<Option<(i64, Tripped)>, LinkError> {
-        let found = self.arbiter.brake(&self.site).await?;
-        Ok(found.map(|found| (found.revision, found.value.tripped.into())))
+    pub async fn brake(&self) -> Result<Option<Versioned<BrakeRecord>>, LinkError> {
+        Ok(self.arbiter.brake(&self.site).await?)
     }
 
-    /// Records that this site's brake tripped. Gives back the revision that a person confirms.
+    /// Records that this site's brake tripped and holds back what was written from revision `from` on. Gives back the
+    /// revision that a person confirms.
     ///
     /// # Errors
     /// When the arbiter does not answer.
-    pub async fn trip_brake(&self, tripped: &Tripped) -> Result<i64, LinkError> {
-        Ok(self.arbiter.trip_brake(&BrakeRecord::new(tripped, now())).await?.revision)
+    pub async fn trip_brake(&self, tripped: &Tripped, from: i64) -> Result<i64, LinkError> {
+        Ok(self.arbiter.trip_brake(&BrakeRecord::new(tripped, from, now())).await?.revision)
     }
 
-    /// Removes the record of a brake that a person confirmed.
+    /// Records that a person confirmed the trip of this revision. Says whether it is confirmed now.
     ///
     /// # Errors
     /// When the arbiter does not take it.
-    pub async fn clear_brake(&self, revision: i64) -> Result<(), LinkError> {
-        self.arbiter.clear_brake(revision).await?;
-        Ok(())
+    pub async fn confirm_brake(&self, revision: i64, by: &str) -> Result<bool, LinkError> {
+        let confirmation = Confirmation { by: by.to_owned(), at: now() };
+        Ok(self.arbiter.confirm_brake(&self.site, revision, confirmation).await?)
     }
 
     /// Says that everything up to a revision has been taken into the index.
@@ -389,15 +394,18 @@ impl Link {
                 }
             }
         }
-        let mut records = Vec::new();
+        let (mut records, mut unreadable) = (Vec::new(), Vec::new());
         for seen in specs.entries {
             match seen.value {
                 Ok(value) => records.push(Versioned::new(seen.revision, value)),
-                Err(error) => tracing::error!(key = %seen.key, %error, "a record cannot be read and is left alone"),
+                Err(error) => {
+                    tracing::error!(key = %seen.key, %error, "a record cannot be read and is left alone");
+                    unreadable.push(seen.key);
+                }
             }
         }
         records.sort_by_key(|record| record.revision);
-        Ok(Start { revision: specs.revision, records, reports, groups })
+        Ok(Start { revision: specs.revision, records, unreadable, reports, groups })
     }
 
     /// Watches everything that the index holds, from a revision on.
@@ -408,6 +416,7 @@ impl Link {
         Ok(Watching {
             specs: self.arbiter.watch_specs(from).await?,
             status: self.arbiter.watch_status(from).await?,
+            brake: self.arbiter.watch_brake(&self.site, from).await?,
             view: self.view.clone(),
             groups: Arc::default(),
         })
@@ -425,9 +434,9 @@ impl Link {
             let newest = range.kvs.iter().map(|kv| kv.mod_revision).max().unwrap_or(0);
             let now = self.uptime();
             let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-            let seen = peers.entry(site.clone()).or_insert(PeerSeen { newest: 0, moved: Duration::ZERO });
+            let seen = peers.entry(site.clone()).or_insert(PeerSeen { newest, moved: None });
             if newest > seen.newest {
-                *seen = PeerSeen { newest, moved: now };
+                *seen = PeerSeen { newest, moved: Some(now) };
             }
             if *site == self.site {
                 members = range
@@ -452,7 +461,8 @@ impl Link {
         let now = self.uptime();
         let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         let heard = |site: &String| {
-            peers.get(site).is_some_and(|seen| seen.newest > 0 && now.saturating_sub(seen.moved) < self.timing.t())
+            let moved = peers.get(site).and_then(|seen| seen.moved);
+            moved.is_some_and(|moved| now.saturating_sub(moved) < self.timing.t())
         };
         sites.iter().filter(|site| !heard(site)).cloned().collect()
     }
@@ -467,6 +477,7 @@ fn now() -> jiff::Timestamp {
 pub struct Watching {
     specs: SpecBatches,
     status: StatusBatches,
+    brake: BrakeStates,
     view: watch::Receiver<View>,
     groups: Arc<BTreeMap<String, Versioned<GroupRecord>>>,
 }
@@ -505,6 +516,10 @@ impl Watching {
                     None => None,
                 });
                 Ok(Some(Changes { changes: changes.collect(), revision: None }))
+            }
+            state = self.brake.next() => {
+                let Some(state) = state.transpose()? else { return Ok(None) };
+                Ok(Some(Changes { changes: vec![Change::Brake(state)], revision: None }))
             }
             changed = self.view.changed() => {
                 if changed.is_err() {

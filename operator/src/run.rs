@@ -3,8 +3,8 @@
 use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
 use crate::config::Config;
-use crate::context::{Context, Queues};
-use crate::controllers::{Blocked, own_data_centre, provision};
+use crate::context::{Context, Dropped, Queues};
+use crate::controllers::{Blocked, is_shared_namespace, own_data_centre, provision};
 use crate::http::{Health, Readiness, ServeError, serve};
 use crate::index::Index;
 use crate::link::{Link, LinkError};
@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::queue::{Outcome, Queue};
 use crate::status::{Refusals, Reporter, Settling, SiteNotes, fold, run_reporter};
-use crate::sync::{run_feed, sync};
+use crate::sync::{HeldBack, run_feed, sync};
 use futures::future::BoxFuture;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
@@ -178,6 +178,8 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
         settling: Settling::default(),
         site: SiteNotes::default(),
         blocked: Blocked::default(),
+        held: HeldBack::default(),
+        dropped: Dropped::default(),
         progress: Progress::default(),
     };
     let mut tasks: JoinSet<()> = JoinSet::new();
@@ -204,7 +206,11 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
 }
 
 async fn fold_if_leading(context: Context, key: ObjectKey) -> Outcome {
-    if context.link.standing().leads { fold(context, key).await } else { Outcome::Done }
+    if context.link.standing().leads {
+        return fold(context, key).await;
+    }
+    context.dropped.note();
+    Outcome::Done
 }
 
 fn work(
@@ -257,19 +263,20 @@ fn watch_own(context: &Context, tasks: &mut JoinSet<()>) {
 }
 
 fn watch_rendered(context: &Context, tasks: &mut JoinSet<()>) {
-    for rendered in context.cluster.watched_kinds() {
-        let api = context.cluster.api(&rendered.resource, None);
+    for resource in context.cluster.watched_kinds() {
+        let api = context.cluster.api(&resource, None);
         // All of them, not only those that bear Tandem's labels: what somebody else made under a name that Tandem would use
         // must be seen before it is written over.
-        let (queues, index, site) = (context.queues.clone(), Arc::clone(&context.index), context.config.site.clone());
+        let (queues, index, config) = (context.queues.clone(), Arc::clone(&context.index), Arc::clone(&context.config));
         let blocked = context.blocked.clone();
         let changed = move |name: &ObjectName, object: &kube::api::DynamicObject| {
             if let Some(waiting) = blocked.moved(name) {
                 queues.provision.add_after(waiting, GATHER);
             }
             let id = object.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_ID));
-            if name.kind == "Node" {
-                queues.provision.add_after(own_data_centre(&site), GATHER);
+            let shared = name.kind == "Namespace" && is_shared_namespace(&config, &name.name);
+            if name.kind == "Node" || shared {
+                queues.provision.add_after(own_data_centre(&config.site), GATHER);
             } else if let Some(owner) = id.and_then(|id| index.key_of(id)) {
                 if name.kind == "Namespace" {
                     for dependent in index.dependents(&owner) {
@@ -287,7 +294,7 @@ fn watch_rendered(context: &Context, tasks: &mut JoinSet<()>) {
             }
         };
         let mirror = Arc::clone(&context.cluster.rendered);
-        tasks.spawn(mirror.watch(api, rendered.resource, watcher::Config::default(), changed, || {}));
+        tasks.spawn(mirror.watch(api, resource, watcher::Config::default(), changed, || {}));
     }
 }
 
@@ -312,7 +319,8 @@ async fn keep_house(context: Context, readiness: Readiness) {
         readiness.set("caches", context.cluster.is_synced());
         let now = (standing.leads, standing.authority);
         let due = last_resync.elapsed() >= RESYNC;
-        if now != acting || due {
+        let missed = standing.leads && context.dropped.take();
+        if now != acting || due || missed {
             if now != acting {
                 tracing::info!(leads = standing.leads, authority = ?standing.authority, "standing changed");
             }

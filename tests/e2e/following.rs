@@ -40,6 +40,8 @@ pub(crate) async fn drift_is_put_back_with_an_event(world: Arc<World>) {
         .await;
         let message = event(client, "DriftPutBack", "tandem").await;
         assert!(message.contains("pods"), "{message}");
+        let message = event(client, "DriftPutBack", "tandem-default-deny").await;
+        assert!(message.contains("deleted"), "{message}");
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 pub use publish::{Burial, Publication, PublishError, Published, Rider};
+pub use records::BrakeStates;
 pub use specs::{Batch, Listing, Moved, ObjectStatus, Seen, SpecBatches, StatusBatches};
 pub use status::StatusReport;
 

@@ -1,8 +1,11 @@
 //! Conflicts, ledgers, holds and the brake.
 
-use super::{ActError, Arbiter, ReadError, moved, read};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::{ActError, Arbiter, ReadError, read};
 use crate::records::{BrakeRecord, Confirmation, ConflictRecord, Hold, HoldRecord, Key, LedgerRecord, Versioned};
-use crate::store::{Store, StoreError};
+use crate::store::{Event, Store, StoreError};
 use crate::txn;
 
 impl<S: Store> Arbiter<S> {
@@ -56,36 +59,62 @@ impl<S: Store> Arbiter<S> {
         self.read_one(&Key::Brake(site.to_owned())).await
     }
 
-    /// Records that this site's brake tripped. One that is recorded already stays as it is; returns what there is.
+    /// Records that this site's brake tripped, in place of an earlier trip that was confirmed. One that nobody has confirmed
+    /// stays as it is; returns what there is.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn trip_brake(&self, record: &BrakeRecord) -> Result<Versioned<BrakeRecord>, ReadError> {
-        let answer = self.store.txn(&txn::brake(self.site(), 0, Some(record))).await?;
+        let before = self.brake(self.site()).await?;
+        let known = match before {
+            Some(standing) if standing.value.confirmed.is_none() => return Ok(standing),
+            Some(confirmed) => confirmed.revision,
+            None => 0,
+        };
+        let answer = self.store.txn(&txn::brake(self.site(), known, record)).await?;
         match answer.one(0) {
             Some(found) if !answer.succeeded => Ok(Versioned::new(found.mod_revision, read(found)?)),
             _ => Ok(Versioned::new(answer.revision, record.clone())),
         }
     }
 
-    /// Writes a person's confirmation into a site's brake; returns whether there was one to confirm. `seen` is the revision
-    /// of the record that the person read: another trip needs another confirmation.
+    /// Writes a person's confirmation into a site's brake; returns whether it is confirmed now, by this call or another.
+    /// `seen` is the revision of the record that the person read: another trip needs another confirmation.
     ///
     /// # Errors
     /// [`ActError::Read`] and [`ActError::Store`].
     pub async fn confirm_brake(&self, site: &str, seen: i64, confirmation: Confirmation) -> Result<bool, ActError> {
-        let Some(found) = self.brake(site).await?.filter(|found| found.revision == seen) else { return Ok(false) };
+        let Some(found) = self.brake(site).await? else { return Ok(false) };
+        if found.revision != seen {
+            return Ok(found.value.confirmed.is_some_and(|_| found.revision > seen));
+        }
         let record = BrakeRecord { confirmed: Some(confirmation), ..found.value };
-        Ok(self.store.txn(&txn::brake(site, seen, Some(&record))).await?.succeeded)
+        Ok(self.store.txn(&txn::brake(site, seen, &record)).await?.succeeded)
     }
 
-    /// Removes the record of this site's brake after its confirmation was acted on; returns whether it was still the one
-    /// that was `seen`.
+    /// Watches a site's brake, from a revision on (inclusive): each state of the record that is written.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn clear_brake(&self, seen: i64) -> Result<bool, StoreError> {
-        let answer = self.store.txn(&txn::brake(self.site(), seen, None)).await?;
-        Ok(answer.succeeded || moved(answer.one(0)) == 0)
+    pub async fn watch_brake(&self, site: &str, from: i64) -> Result<BrakeStates, StoreError> {
+        let watch = self.store.watch(&Key::Brake(site.to_owned()).to_string(), from).await?;
+        let states = watch.flat_map(|batch| {
+            let states = match batch {
+                Err(error) => vec![Err(ReadError::from(error))],
+                Ok(batch) => batch.events.iter().filter_map(state).collect(),
+            };
+            futures::stream::iter(states)
+        });
+        Ok(states.boxed())
+    }
+}
+
+/// A running watch of a brake. It ends with the first error.
+pub type BrakeStates = BoxStream<'static, Result<Versioned<BrakeRecord>, ReadError>>;
+
+fn state(event: &Event) -> Option<Result<Versioned<BrakeRecord>, ReadError>> {
+    match event {
+        Event::Put(kv) => Some(read(kv).map(|record| Versioned::new(kv.mod_revision, record))),
+        Event::Delete { .. } => None,
     }
 }

@@ -6,7 +6,7 @@ use tandem_core::sync::ObjectKey;
 
 use super::{ActError, Arbiter, ReadError, leads, moved, read};
 use crate::records::{Applied, Key, StatusRecord, encode};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::txn::{self, Op, Txn};
 
 /// How many status records go in one transaction.
@@ -127,13 +127,5 @@ impl<S: Store> Arbiter<S> {
     pub async fn applied(&self, site: &str) -> Result<Option<i64>, ReadError> {
         let found = self.read_one::<Applied>(&Key::Applied(site.to_owned())).await?;
         Ok(found.map(|found| found.value.revision))
-    }
-
-    /// Whether this replica's leadership stands at this moment.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn still_leads(&self, leader: i64) -> Result<bool, StoreError> {
-        Ok(self.store.txn(&leads(self.site(), leader)).await?.succeeded)
     }
 }

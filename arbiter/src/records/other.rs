@@ -93,9 +93,12 @@ pub struct BrakeRecord {
     pub tripped: TrippedRecord,
     /// For people: what would have happened and what to do.
     pub message: String,
+    /// Revision of the first record that is held back.
+    pub from: i64,
     /// When, by the site's wall clock.
     pub at: Timestamp,
-    /// A person's confirmation; the follower goes on and deletes the record.
+    /// A person's confirmation. It covers every record up to this one's own revision, for every replica and after any
+    /// restart, so that the record stays until the next trip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<Confirmation>,
 }
@@ -141,9 +144,9 @@ impl From<TrippedRecord> for Tripped {
 }
 
 impl BrakeRecord {
-    /// The record of a brake that tripped at this time.
+    /// The record of a brake that tripped at this time and holds back what was written from this revision on.
     #[must_use]
-    pub fn new(tripped: &Tripped, at: Timestamp) -> Self {
-        Self { tripped: tripped.into(), message: tripped.to_string(), at, confirmed: None }
+    pub fn new(tripped: &Tripped, from: i64, at: Timestamp) -> Self {
+        Self { tripped: tripped.into(), message: tripped.to_string(), from, at, confirmed: None }
     }
 }

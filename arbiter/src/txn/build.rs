@@ -148,13 +148,13 @@ pub fn conflict(record: &ConflictRecord) -> Txn {
     Txn { compare: vec![Compare::absent(&key)], then: vec![Op::put(&key, record)], otherwise: Vec::new() }
 }
 
-/// Replaces the record of a site's brake as it was read at `known` (0: there was none); `None` deletes it.
+/// Replaces the record of a site's brake as it was read at `known` (0: there was none).
 #[must_use]
-pub fn brake(site: &str, known: i64, record: Option<&BrakeRecord>) -> Txn {
+pub fn brake(site: &str, known: i64, record: &BrakeRecord) -> Txn {
     let key = Key::Brake(site.to_owned());
     Txn {
         compare: vec![Compare::unchanged(&key, known)],
-        then: vec![record.map_or_else(|| Op::delete(&key), |record| Op::put(&key, record))],
+        then: vec![Op::put(&key, record)],
         otherwise: vec![Op::get(&key)],
     }
 }

@@ -1,11 +1,23 @@
 //! Whether something fits into a budget or a quota on its own. The sum is the ledger's.
 
 use tandem_crds::status::Reason;
-use tandem_crds::{Application, Budget, Environment, Quota};
+use tandem_crds::{Application, Budget, Environment, Quota, Unit};
 
 use super::Problem;
 use super::fields::{Zero, millis, units};
 use crate::ledger::{Amounts, Resource};
+
+/// What an environment takes of its unit's budget; `None` where its quota can't be read.
+#[must_use]
+pub fn quota_amounts(environment: &Environment) -> Option<Amounts> {
+    of_quota(&environment.spec.quota, &mut Vec::new())
+}
+
+/// What a unit's environments may take together; `None` where its budget can't be read.
+#[must_use]
+pub fn budget_amounts(unit: &Unit) -> Option<Amounts> {
+    of_budget(&unit.spec.budget, &mut Vec::new())
+}
 
 /// What a quota says, with a problem for each amount that can't be read or is nothing.
 pub(super) fn of_quota(quota: &Quota, problems: &mut Vec<Problem>) -> Option<Amounts> {

@@ -20,6 +20,7 @@ use tandem_crds::status::Reason;
 use tandem_crds::{Application, Environment, FailoverGroup, SecurityProfile, Unit};
 
 pub use application::application;
+pub use budget::{budget_amounts, quota_amounts};
 pub use deletion::deletion;
 pub use governance::{data_centre, environment, failover_group, security_profile, unit};
 

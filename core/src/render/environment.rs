@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 use tandem_crds::{Environment, Kind, PodSecurityLevel, SecurityProfile, Unit};
 
-use super::{Facts, Manifest, RenderError, amounts, network, rights};
+use super::{Manifest, RenderError, amounts, network, rights};
 use crate::names;
 
 /// What an environment stands for in a site.
@@ -67,7 +67,6 @@ pub fn environment(
     environment: &Environment,
     unit: &Unit,
     profile: &SecurityProfile,
-    facts: &Facts<'_>,
 ) -> Result<RenderedEnvironment, RenderError> {
     let name = environment.metadata.name.as_deref().ok_or(RenderError::NoName(Kind::Environment))?;
     let unit_name = unit.metadata.name.as_deref().ok_or(RenderError::NoName(Kind::Unit))?;
@@ -96,7 +95,7 @@ pub fn environment(
             names::SERVICE_ACCOUNT,
             json!({ "automountServiceAccountToken": false }),
         ),
-        policies: network::environment(name, &common, profile, facts),
+        policies: network::environment(name, &common, profile),
         roles: rights::roles(name, &common),
         bindings: rights::bindings(name, &common, unit, environment),
     })

@@ -28,10 +28,6 @@ pub struct Facts<'a> {
     pub site: &'a str,
     /// The minor version of the site's API server: 20 for 1.20.
     pub server_minor: u32,
-    /// The namespace with the cluster's DNS; it must bear [`crate::names::LABEL_ROLE`] = `dns`.
-    pub dns_namespace: &'a str,
-    /// The namespace with the gateway; it must bear [`crate::names::LABEL_ROLE`] = `gateway`.
-    pub gateway_namespace: &'a str,
 }
 
 /// How strong an application is run at a site.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tandem_crds::{Application, ApplicationRef, SecurityProfile};
 
 use super::manifest::unless_empty;
-use super::{Facts, Manifest};
+use super::Manifest;
 use crate::names;
 
 const API: &str = "networking.k8s.io/v1";
@@ -21,7 +21,6 @@ pub(super) fn environment(
     namespace: &str,
     labels: &BTreeMap<String, String>,
     profile: &SecurityProfile,
-    _facts: &Facts<'_>,
 ) -> Vec<Manifest> {
     let deny = json!({
         "podSelector": {},

@@ -13,7 +13,7 @@ pub(crate) fn read<T: DeserializeOwned>(yaml: &str) -> T {
 }
 
 pub(crate) fn facts(server_minor: u32) -> Facts<'static> {
-    Facts { site: "dc-a", server_minor, dns_namespace: "kube-system", gateway_namespace: "tandem-gateway" }
+    Facts { site: "dc-a", server_minor }
 }
 
 pub(crate) fn unit() -> Unit {

@@ -69,7 +69,7 @@ fn rendered(application: &Application, strength: Strength) -> Vec<Manifest> {
 
 /// Every manifest that the fixtures give.
 fn everything() -> Vec<Manifest> {
-    let mut all = render::environment(&environment(), &unit(), &profile(), &facts(20)).unwrap().into_manifests();
+    let mut all = render::environment(&environment(), &unit(), &profile()).unwrap().into_manifests();
     for strength in [Strength::Active, Strength::Standby] {
         all.extend(rendered(&hall(), strength));
         all.extend(rendered(&video(), strength));

@@ -21,7 +21,7 @@ fn of_kind<'a>(manifests: &'a [Manifest], kind: &str) -> Vec<&'a Manifest> {
 
 #[test]
 fn an_environment_is_rendered_in_full() {
-    let rendered = render::environment(&environment(), &unit(), &profile(), &facts(20)).unwrap();
+    let rendered = render::environment(&environment(), &unit(), &profile()).unwrap();
     let manifests = rendered.into_manifests();
     assert_eq!(manifests[0].kind(), "Namespace");
     snapshot("environment", &manifests);
@@ -90,7 +90,7 @@ fn a_change_of_configuration_rolls_the_pods() {
 
 #[test]
 fn nobody_reads_secrets_or_runs_commands_in_pods() {
-    let rendered = render::environment(&environment(), &unit(), &profile(), &facts(20)).unwrap();
+    let rendered = render::environment(&environment(), &unit(), &profile()).unwrap();
     for role in &rendered.roles {
         for rule in role.value()["rules"].as_array().unwrap() {
             let has = |field: &str, what: &str| rule[field].as_array().unwrap().contains(&json!(what));
@@ -114,7 +114,7 @@ fn nobody_is_bound_where_nobody_is_named() {
     let (mut unit, mut environment) = (unit(), environment());
     unit.spec.viewers.clear();
     environment.spec.members.clear();
-    let rendered = render::environment(&environment, &unit, &profile(), &facts(20)).unwrap();
+    let rendered = render::environment(&environment, &unit, &profile()).unwrap();
     let bindings: Vec<&str> = rendered.bindings.iter().map(Manifest::name).collect();
     assert_eq!(bindings, ["tandem-administrator"]);
     assert_eq!(rendered.bindings[0].value()["subjects"].as_array().unwrap().len(), 1, "a group that is named twice");
@@ -123,7 +123,7 @@ fn nobody_is_bound_where_nobody_is_named() {
 #[test]
 fn everything_bears_its_owner_and_no_owner_reference() {
     let environment = environment();
-    let mut all = render::environment(&environment, &unit(), &profile(), &facts(20)).unwrap().into_manifests();
+    let mut all = render::environment(&environment, &unit(), &profile()).unwrap().into_manifests();
     let own = all.len();
     for application in [hall(), video()] {
         let rendered = render::application(&application, &environment, &profile(), Strength::Active, &facts(20));
@@ -150,7 +150,7 @@ fn what_is_not_published_is_not_rendered() {
     let mut environment = environment();
     environment.spec.id = Some(String::new());
     assert!(matches!(
-        render::environment(&environment, &unit(), &profile(), &facts(20)),
+        render::environment(&environment, &unit(), &profile()),
         Err(RenderError::NoId { .. })
     ));
 }
@@ -166,7 +166,7 @@ fn what_does_not_belong_together_is_not_rendered() {
     let mut environment = environment();
     environment.spec.unit = "health".to_owned();
     assert!(matches!(
-        render::environment(&environment, &unit(), &profile(), &facts(20)),
+        render::environment(&environment, &unit(), &profile()),
         Err(RenderError::WrongUnit { .. })
     ));
 }

@@ -1,11 +1,13 @@
 //! Writing what was rendered: only where something differs, only what is ours, and only while this replica leads.
 
-use super::{Cluster, ObjectName, WRITE_TIMEOUT, reference};
+use super::{Cluster, ObjectName, REQUEST_TIMEOUT, reference};
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::GroupVersionKind;
 use kube::runtime::events::EventType;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tandem_core::drift;
 use tandem_core::names::{ANNOTATION_RENDERED, LABEL_ID};
 use tandem_core::render::{AdoptedScale, Manifest};
@@ -64,7 +66,7 @@ pub enum ApplyError {
         source: Box<kube::Error>,
     },
     /// The API server took longer than any write may take.
-    #[error("the API server took longer than {} s for {object}", WRITE_TIMEOUT.as_secs())]
+    #[error("the API server took longer than {} s for {object}", REQUEST_TIMEOUT.as_secs())]
     TooSlow {
         /// Which object.
         object: ObjectName,
@@ -97,14 +99,10 @@ fn classify(object: ObjectName, error: kube::Error) -> ApplyError {
 }
 
 fn resource_of(manifest: &Manifest, cluster: &Cluster) -> ApiResource {
-    let known = cluster.rendered_kinds().into_iter().find(|rendered| rendered.resource.kind == manifest.kind());
-    known.map_or_else(
-        || {
-            let (group, version) = manifest.api_version().split_once('/').unwrap_or(("", manifest.api_version()));
-            ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, manifest.kind()))
-        },
-        |rendered| rendered.resource,
-    )
+    cluster.resource(manifest.kind()).unwrap_or_else(|| {
+        let (group, version) = manifest.api_version().split_once('/').unwrap_or(("", manifest.api_version()));
+        ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, manifest.kind()))
+    })
 }
 
 fn name_of(manifest: &Manifest) -> ObjectName {
@@ -128,6 +126,9 @@ impl Cluster {
         let api = self.api(&resource, manifest.namespace());
         let observed = self.rendered.get(&name);
         let mut drifted = Vec::new();
+        if observed.is_none() && self.upheld.was(&name, manifest.hash()) {
+            drifted.push("it was deleted".to_owned());
+        }
         if let Some(observed) = &observed {
             check_owner(&name, observed, id)?;
             if observed.metadata.deletion_timestamp.is_some() {
@@ -138,6 +139,7 @@ impl Cluster {
             let value = serde_json::to_value(&**observed).unwrap_or_default();
             let covered = drift::covers(manifest.value(), &value);
             if covered && rendered == Some(manifest.hash()) {
+                self.upheld.set(&name, manifest.hash());
                 return Ok(Applied::Unchanged);
             }
             if !covered && rendered == Some(manifest.hash()) {
@@ -148,19 +150,61 @@ impl Cluster {
         self.metrics.writes.with_label_values(&["apply"]).inc();
         let parameters = PatchParams::apply(manager).force();
         let patch = Patch::Apply(manifest.value());
-        let sent = tokio::time::timeout(WRITE_TIMEOUT, api.patch(manifest.name(), &parameters, &patch));
+        let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch(manifest.name(), &parameters, &patch));
         match sent.await {
-            Ok(Ok(made)) => self.rendered.take_in(&name.kind, made),
-            Ok(Err(error)) => return Err(classify(name, error)),
-            Err(_) => return Err(ApplyError::TooSlow { object: name }),
+            Ok(Ok(made)) => {
+                self.upheld.set(&name, manifest.hash());
+                let about = reference(&made, &resource);
+                self.rendered.take_in(&name.kind, made);
+                if drifted.is_empty() {
+                    return Ok(Applied::Changed);
+                }
+                self.tell_of_drift(&name, about, &drifted).await;
+                Ok(Applied::Mended)
+            }
+            Ok(Err(error)) => Err(classify(name, error)),
+            Err(_) => Err(ApplyError::TooSlow { object: name }),
         }
-        if let (Some(observed), false) = (&observed, drifted.is_empty()) {
-            tracing::info!(object = %name, fields = drifted.join(", "), "drift put back");
-            let note = format!("changed by somebody else and put back: {}", drifted.join(", "));
-            self.tell(reference(observed, &resource), EventType::Warning, "DriftPutBack", note).await;
-            return Ok(Applied::Mended);
+    }
+
+    async fn tell_of_drift(&self, name: &ObjectName, about: ObjectReference, drifted: &[String]) {
+        tracing::info!(object = %name, fields = drifted.join(", "), "drift put back");
+        let note = format!("changed by somebody else and put back: {}", drifted.join(", "));
+        self.tell(about, EventType::Warning, "DriftPutBack", note).await;
+    }
+
+    /// Puts a label on an object of somebody else's, and changes nothing else of it.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn label(
+        &self,
+        name: &ObjectName,
+        observed: &DynamicObject,
+        label: &str,
+        value: &str,
+    ) -> Result<(), ApplyError> {
+        if observed.metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|found| found == value) {
+            return Ok(());
         }
-        Ok(Applied::Changed)
+        let patch = Patch::Merge(json!({"metadata": {"labels": {label: value}}}));
+        let resource = self.resource(&name.kind).ok_or_else(|| ApplyError::Missing { object: name.clone() })?;
+        self.may_write()?;
+        self.metrics.writes.with_label_values(&["label"]).inc();
+        let api = self.api(&resource, name.namespace.as_deref());
+        match tokio::time::timeout(REQUEST_TIMEOUT, api.patch(&name.name, &PatchParams::default(), &patch)).await {
+            Ok(Ok(made)) => {
+                self.rendered.take_in(&name.kind, made);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(classify(name.clone(), error)),
+            Err(_) => Err(ApplyError::TooSlow { object: name.clone() }),
+        }
+    }
+
+    /// How the API server calls a kind that Tandem renders.
+    fn resource(&self, kind: &str) -> Option<ApiResource> {
+        self.rendered_kinds().into_iter().find(|resource| resource.kind == kind)
     }
 
     /// Deletes what bears the durable id but is not among `keep`.
@@ -173,6 +217,7 @@ impl Cluster {
             if keep.contains(&name) || object.metadata.deletion_timestamp.is_some() {
                 continue;
             }
+            self.upheld.forget(&name);
             self.delete(&name, &object).await?;
             deleted += 1;
         }
@@ -180,8 +225,7 @@ impl Cluster {
     }
 
     async fn delete(&self, name: &ObjectName, object: &DynamicObject) -> Result<(), ApplyError> {
-        let Some(rendered) = self.rendered_kinds().into_iter().find(|rendered| rendered.resource.kind == name.kind)
-        else {
+        let Some(resource) = self.resource(&name.kind) else {
             return Ok(());
         };
         self.may_write()?;
@@ -191,8 +235,8 @@ impl Cluster {
             preconditions: Some(Preconditions { uid: object.metadata.uid.clone(), resource_version: None }),
             ..DeleteParams::background()
         };
-        let api = self.api(&rendered.resource, name.namespace.as_deref());
-        match tokio::time::timeout(WRITE_TIMEOUT, api.delete(&name.name, &parameters)).await {
+        let api = self.api(&resource, name.namespace.as_deref());
+        match tokio::time::timeout(REQUEST_TIMEOUT, api.delete(&name.name, &parameters)).await {
             Ok(Ok(_)) => {
                 tracing::info!(object = %name, "deleted: no longer wanted");
                 Ok(())
@@ -215,24 +259,61 @@ impl Cluster {
         };
         let Some(observed) = self.rendered.get(&name) else { return Err(ApplyError::Missing { object: name }) };
         let replicas = observed.data.pointer("/spec/replicas").and_then(serde_json::Value::as_i64);
+        let wanted = adopted.replicas.to_string();
         if replicas == Some(i64::from(adopted.replicas)) {
+            self.upheld.set(&name, &wanted);
             return Ok(Applied::Unchanged);
         }
-        let Some(rendered) = self.rendered_kinds().into_iter().find(|rendered| rendered.resource.kind == name.kind)
-        else {
+        let drifted = self.upheld.was(&name, &wanted);
+        let Some(resource) = self.resource(&name.kind) else {
             return Err(ApplyError::Missing { object: name });
         };
         self.may_write()?;
         self.metrics.writes.with_label_values(&["scale"]).inc();
-        let api = self.api(&rendered.resource, Some(namespace));
+        let api = self.api(&resource, Some(namespace));
         let patch = Patch::Merge(json!({"spec": {"replicas": adopted.replicas}}));
         let parameters = PatchParams::default();
         let sent = api.patch_scale(&adopted.name, &parameters, &patch);
-        match tokio::time::timeout(WRITE_TIMEOUT, sent).await {
-            Ok(Ok(_)) => Ok(Applied::Changed),
+        match tokio::time::timeout(REQUEST_TIMEOUT, sent).await {
+            Ok(Ok(_)) if drifted => {
+                let about = reference(&observed, &resource);
+                self.tell_of_drift(&name, about, &["spec.replicas".to_owned()]).await;
+                Ok(Applied::Mended)
+            }
+            Ok(Ok(_)) => {
+                self.upheld.set(&name, &wanted);
+                Ok(Applied::Changed)
+            }
             Ok(Err(error)) => Err(classify(name, error)),
             Err(_) => Err(ApplyError::TooSlow { object: name }),
         }
+    }
+}
+
+/// What this replica left as it should be, so that what is found otherwise later is known to be somebody else's doing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Upheld {
+    by_name: Arc<Mutex<HashMap<ObjectName, String>>>,
+}
+
+impl Upheld {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectName, String>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, name: &ObjectName, what: &str) {
+        let mut upheld = self.lock();
+        if upheld.get(name).map(String::as_str) != Some(what) {
+            upheld.insert(name.clone(), what.to_owned());
+        }
+    }
+
+    fn was(&self, name: &ObjectName, what: &str) -> bool {
+        self.lock().get(name).is_some_and(|found| found == what)
+    }
+
+    fn forget(&self, name: &ObjectName) {
+        self.lock().remove(name);
     }
 }
 

@@ -19,20 +19,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tandem_crds::Kind;
 
-/// How long any one write may take.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long any one request may take. A connection that is half open would hold a worker for ever.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Says, just before a write leaves, whether this replica may still write.
 pub type Guard = Arc<dyn Fn() -> bool + Send + Sync>;
-
-/// A kind of object that Tandem renders or brings to strength.
-#[derive(Clone, Debug)]
-pub struct Rendered {
-    /// How the API server calls it.
-    pub resource: ApiResource,
-    /// Whether objects live in a namespace.
-    pub namespaced: bool,
-}
 
 /// This site's cluster.
 #[derive(Clone)]
@@ -51,6 +42,7 @@ pub struct Cluster {
     pub metrics: Metrics,
     guard: Guard,
     recorder: Recorder,
+    upheld: apply::Upheld,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -72,48 +64,48 @@ impl Cluster {
             metrics,
             guard,
             recorder: Recorder::new(client.clone(), reporter),
+            upheld: apply::Upheld::default(),
             client,
         }
     }
 
     /// The kinds that Tandem renders, as this API server serves them.
     #[must_use]
-    pub fn rendered_kinds(&self) -> Vec<Rendered> {
-        let kind = |group: &str, version: &str, kind: &str, plural: &str, namespaced: bool| Rendered {
-            resource: ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural),
-            namespaced,
+    pub fn rendered_kinds(&self) -> Vec<ApiResource> {
+        let kind = |group: &str, version: &str, kind: &str, plural: &str| {
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
         };
         let policy = if self.server_minor >= 21 { "v1" } else { "v1beta1" };
         vec![
-            kind("", "v1", "Namespace", "namespaces", false),
-            kind("", "v1", "ResourceQuota", "resourcequotas", true),
-            kind("", "v1", "LimitRange", "limitranges", true),
-            kind("", "v1", "ServiceAccount", "serviceaccounts", true),
-            kind("", "v1", "ConfigMap", "configmaps", true),
-            kind("", "v1", "Service", "services", true),
-            kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true),
-            kind("networking.k8s.io", "v1", "Ingress", "ingresses", true),
-            kind("rbac.authorization.k8s.io", "v1", "Role", "roles", true),
-            kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", true),
-            kind("apps", "v1", "Deployment", "deployments", true),
-            kind("apps", "v1", "StatefulSet", "statefulsets", true),
-            kind("policy", policy, "PodDisruptionBudget", "poddisruptionbudgets", true),
+            kind("", "v1", "Namespace", "namespaces"),
+            kind("", "v1", "ResourceQuota", "resourcequotas"),
+            kind("", "v1", "LimitRange", "limitranges"),
+            kind("", "v1", "ServiceAccount", "serviceaccounts"),
+            kind("", "v1", "ConfigMap", "configmaps"),
+            kind("", "v1", "Service", "services"),
+            kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+            kind("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            kind("rbac.authorization.k8s.io", "v1", "Role", "roles"),
+            kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+            kind("apps", "v1", "Deployment", "deployments"),
+            kind("apps", "v1", "StatefulSet", "statefulsets"),
+            kind("policy", policy, "PodDisruptionBudget", "poddisruptionbudgets"),
         ]
     }
 
     /// The kinds that are watched: those that Tandem renders or adopts, and the nodes that all of it runs on.
     #[must_use]
-    pub fn watched_kinds(&self) -> Vec<Rendered> {
+    pub fn watched_kinds(&self) -> Vec<ApiResource> {
         let nodes = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Node"), "nodes");
         let mut kinds = self.rendered_kinds();
-        kinds.push(Rendered { resource: nodes, namespaced: false });
+        kinds.push(nodes);
         kinds
     }
 
     /// Whether the first lists of everything that is watched are in.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        let rendered = self.watched_kinds().iter().all(|kind| self.rendered.is_synced(&kind.resource.kind));
+        let rendered = self.watched_kinds().iter().all(|resource| self.rendered.is_synced(&resource.kind));
         rendered && Kind::ALL.iter().all(|kind| self.own.is_synced(kind.name()))
     }
 
@@ -152,12 +144,14 @@ impl Cluster {
         let told = if about.namespace.is_some() {
             let action = "Reconcile".to_owned();
             let event = Event { type_, reason: reason.to_owned(), note: Some(note), action, secondary: None };
-            self.recorder.publish(&event, &about).await
+            tokio::time::timeout(REQUEST_TIMEOUT, self.recorder.publish(&event, &about)).await
         } else {
-            self.tell_of_cluster(about, type_, reason, note).await
+            tokio::time::timeout(REQUEST_TIMEOUT, self.tell_of_cluster(about, type_, reason, note)).await
         };
-        if let Err(error) = told {
-            tracing::warn!(error = %Chain(&error), reason, "an event could not be written");
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), reason, "an event could not be written"),
+            Err(_) => tracing::warn!(reason, "an event could not be written in time"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{ProvisionError, environment};
 use crate::chain::Chain;
-use crate::cluster::ObjectName;
+use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::index::group_of;
 use crate::status::Report;
@@ -149,15 +149,17 @@ async fn missing_secrets(context: &Context, namespace: &str, names: &[String]) -
     let api = context.cluster.api(&resource, Some(namespace));
     let mut missing = Vec::new();
     for name in names {
-        let found: Result<PartialObjectMeta<kube::api::DynamicObject>, _> = api.get_metadata(name).await;
+        let asked = tokio::time::timeout(REQUEST_TIMEOUT, api.get_metadata(name)).await;
+        let found: Option<Result<PartialObjectMeta<kube::api::DynamicObject>, _>> = asked.ok();
         match found {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 404 => missing.push(name.clone()),
-            Err(error) => {
+            Some(Ok(_)) => continue,
+            Some(Err(kube::Error::Api(status))) if status.code == 404 => {}
+            Some(Err(error)) => {
                 tracing::warn!(namespace, error = %Chain(&error), "a Secret could not be asked for");
-                missing.push(name.clone());
             }
+            None => tracing::warn!(namespace, "a Secret could not be asked for in time"),
         }
+        missing.push(name.clone());
     }
     missing
 }

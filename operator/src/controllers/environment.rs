@@ -23,7 +23,7 @@ pub(super) async fn reconcile(context: &Context, environment: &Environment) -> R
         Ok(surroundings) => surroundings,
         Err(missing) => return Ok(missing),
     };
-    let rendered = render::environment(environment, &surroundings.unit, &surroundings.profile, &context.facts())?;
+    let rendered = render::environment(environment, &surroundings.unit, &surroundings.profile)?;
     let id = environment.spec.id.as_deref().unwrap_or_default();
     let mut keep = BTreeSet::new();
     for manifest in rendered.into_manifests() {

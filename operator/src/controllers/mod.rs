@@ -12,7 +12,7 @@ mod failover_group;
 mod unit;
 
 pub use blocked::Blocked;
-pub use data_centre::own_data_centre;
+pub use data_centre::{is_shared_namespace, own_data_centre};
 
 use crate::chain::Chain;
 use crate::cluster::ApplyError;
@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::index::typed;
 use crate::queue::Outcome;
 use crate::status::Report;
+use crate::sync;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tandem_core::render::RenderError;
@@ -47,6 +48,7 @@ pub enum ProvisionError {
 /// Brings this site in line with the record of one object, and reports.
 pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
     if !context.link.standing().leads {
+        context.dropped.note();
         return Outcome::Done;
     }
     if !context.cluster.is_synced() {
@@ -58,6 +60,12 @@ pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
         Record::Live(live) => reconcile(&context, live).await,
     };
     match result {
+        Ok(report)
+            if !context.held.is_empty() && matches!(report.reason, Reason::NotFound | Reason::Progressing) =>
+        {
+            // What it waits for may be held back by the brake; that is told of the data centre, not of each object.
+            Outcome::After(LOOK_AGAIN)
+        }
         Ok(report) => {
             let again = (!report.ready).then_some(LOOK_AGAIN);
             context.reporter.report(&key, &record, report);
@@ -72,6 +80,10 @@ pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
             }
             if let ProvisionError::Apply(ApplyError::NotOurs { object, .. }) = &error {
                 context.blocked.wait(object.clone(), key.clone());
+                if context.cluster.rendered.get(object).is_none() {
+                    // Gone in between, before anybody waited for that.
+                    return Outcome::Retry;
+                }
             }
             tracing::warn!(%key, error = %Chain(&error), "not provisioned");
             context.reporter.report(&key, &record, refusal(&error));
@@ -94,7 +106,7 @@ fn refusal(error: &ProvisionError) -> Report {
 
 async fn reconcile(context: &Context, live: &SpecRecord) -> Result<Report, ProvisionError> {
     match live.key.kind {
-        Kind::DataCentre => Ok(data_centre::reconcile(context, &live.key)),
+        Kind::DataCentre => data_centre::reconcile(context, &live.key).await,
         Kind::SecurityProfile => Ok(Report::ready()),
         Kind::Unit => Ok(unit::reconcile(context, &decoded(live)?)),
         Kind::FailoverGroup => Ok(failover_group::reconcile(context, &live.key.name)),
@@ -112,6 +124,11 @@ async fn tear_down(context: &Context, key: &ObjectKey, id: &str, revision: i64) 
     context.reporter.forget(key);
     match context.cluster.prune(id, &BTreeSet::new()).await {
         Ok(0) if context.cluster.rendered.owned_by(id).is_empty() => {
+            if sync::stands_before(context, key, revision) {
+                // The tombstone has to stay until the object itself is gone: without it the object would be quarantined.
+                context.queues.sync.add(key.clone());
+                return Outcome::After(Duration::from_secs(1));
+            }
             if let Err(error) = context.link.retract_status(key.clone()).await {
                 tracing::debug!(%key, error = %Chain(&error), "what was said of it is not taken back yet");
                 return Outcome::Retry;

@@ -1,7 +1,7 @@
 //! The status that people read: what the sites say, folded into one answer, written when it changes.
 
 use crate::chain::Chain;
-use crate::cluster::{ApplyError, Cluster, ObjectName};
+use crate::cluster::{ApplyError, Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::index::{SiteReport, group_of};
 use crate::queue::Outcome;
@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tandem_core::check::Problem;
+use tandem_core::check::{Problem, quota_amounts};
 use tandem_core::ledger::Amounts;
 use tandem_core::sync::{ObjectKey, Record};
 use tandem_crds::quantity::Quantity;
@@ -27,6 +27,8 @@ enum FoldError {
     MayNotWrite(#[from] ApplyError),
     #[error("the API server did not take the status")]
     Write(#[from] kube::Error),
+    #[error("the API server took too long")]
+    TooSlow,
     #[error("the local object does not decode")]
     Decode(#[from] serde_json::Error),
 }
@@ -110,7 +112,9 @@ async fn write<S: serde::Serialize>(cluster: &Cluster, key: &ObjectKey, status: 
         "status": status,
     });
     let api = cluster.api(&resource, key.namespace.as_deref());
-    api.patch_status(&key.name, &PatchParams::apply(&manager).force(), &Patch::Apply(&object)).await?;
+    let (parameters, patch) = (PatchParams::apply(&manager).force(), Patch::Apply(&object));
+    let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch_status(&key.name, &parameters, &patch)).await;
+    sent.map_err(|_| FoldError::TooSlow)??;
     Ok(())
 }
 
@@ -204,10 +208,6 @@ fn unit(context: &Context, object: &Unit, status: &mut tandem_crds::UnitStatus) 
     });
     status.environments = count;
     status.used = (count > 0).then(|| capacity(&used));
-}
-
-fn quota_amounts(environment: &Environment) -> Option<Amounts> {
-    crate::sync::amounts_of_environment(environment).ok()
 }
 
 fn capacity(amounts: &Amounts) -> Capacity {

@@ -172,7 +172,8 @@ pub async fn run_reporter(context: Context) {
         }
         tokio::time::sleep(GATHER).await;
         if !context.link.standing().leads {
-            // Another replica finds the same out and reports it.
+            // Another replica finds the same out and reports it; this one looks again should it lead again.
+            context.dropped.note();
             reporter.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
             continue;
         }

@@ -3,7 +3,8 @@
 use crate::chain::Chain;
 use crate::context::Context;
 use crate::link::{Change, LinkError};
-use crate::sync::brake::Sluice;
+use crate::sync::brake::{Overtaken, Sluice};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tandem_core::sync::{ObjectKey, Record, Versioned};
 use tandem_crds::Kind;
@@ -11,25 +12,40 @@ use tandem_crds::Kind;
 /// How soon to start again after the arbiter failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Keeps the index in step with the arbiter for ever.
+/// Why the arbiter's records are not followed any more.
+#[derive(Debug, thiserror::Error)]
+enum FeedError {
+    /// The arbiter did not answer.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The index holds what it must not.
+    #[error(transparent)]
+    Overtaken(#[from] Overtaken),
+}
+
+/// Keeps the index in step with the arbiter. Ends only where the index can't be used any more; the replica has to start anew.
 ///
 /// Starts from a full list and goes on from its revision. When the watch breaks, or the revision has been compacted away,
-/// it starts again; nothing is taken out of the index because a list does not have it, only because a later deletion was
-/// seen, or because the full list is newer than the entry.
+/// it starts again. A key that a later full list does not have was buried and collected meanwhile, and leaves the index;
+/// no object is deleted for that.
 pub async fn run_feed(context: Context) {
     let mut sluice = Sluice::default();
     loop {
-        if let Err(error) = feed(&context, &mut sluice).await {
-            tracing::warn!(
-                error = %Chain(&error),
-                "the arbiter's records cannot be followed; trying again"
-            );
+        match feed(&context, &mut sluice).await {
+            Ok(()) => {}
+            Err(FeedError::Link(error)) => {
+                tracing::warn!(error = %Chain(&error), "the arbiter's records cannot be followed; trying again");
+            }
+            Err(FeedError::Overtaken(error)) => {
+                tracing::error!(%error, "the index can't be used any more");
+                return;
+            }
         }
         tokio::time::sleep(AGAIN).await;
     }
 }
 
-async fn feed(context: &Context, sluice: &mut Sluice) -> Result<(), LinkError> {
+async fn feed(context: &Context, sluice: &mut Sluice) -> Result<(), FeedError> {
     let start = context.link.list(&context.config.sites).await?;
     for (name, group) in start.groups {
         group_changed(context, &name, group);
@@ -39,8 +55,8 @@ async fn feed(context: &Context, sluice: &mut Sluice) -> Result<(), LinkError> {
             context.queues.fold.add(key);
         }
     }
-    let listed: std::collections::BTreeSet<ObjectKey> =
-        start.records.iter().map(|record| record.value.key().clone()).collect();
+    let mut listed: BTreeSet<ObjectKey> = start.records.iter().map(|record| record.value.key().clone()).collect();
+    listed.extend(start.unreadable);
     sluice.open(context).await?;
     for record in start.records {
         if let Some(record) = sluice.pass(context, record).await {
@@ -48,11 +64,8 @@ async fn feed(context: &Context, sluice: &mut Sluice) -> Result<(), LinkError> {
         }
     }
     for key in context.index.keys() {
-        // Collected by the arbiter while this replica did not look. Only tombstones are ever collected.
-        let collected = !listed.contains(&key)
-            && context.index.record(&key).is_some_and(|held| matches!(held.value, Record::Tombstone(_)));
-        if collected {
-            context.index.remove(&key, start.revision);
+        if !listed.contains(&key) {
+            collected(context, key, start.revision + 1);
         }
     }
     context.link.caught_up(start.revision);
@@ -61,12 +74,7 @@ async fn feed(context: &Context, sluice: &mut Sluice) -> Result<(), LinkError> {
     loop {
         let batch = tokio::select! {
             batch = changes.next() => batch?,
-            () = sluice.confirmed(context) => {
-                for record in sluice.release(context).await? {
-                    record_changed(context, record);
-                }
-                continue;
-            }
+            () = sluice.attend(context) => continue,
         };
         let Some(batch) = batch else { break };
         for change in batch.changes {
@@ -76,9 +84,10 @@ async fn feed(context: &Context, sluice: &mut Sluice) -> Result<(), LinkError> {
                         record_changed(context, record);
                     }
                 }
-                Change::Collected { key, revision } => {
-                    if context.index.remove(&key, revision) {
-                        context.queues.sync.add(key);
+                Change::Collected { key, revision } => collected(context, key, revision),
+                Change::Brake(state) => {
+                    for record in sluice.recorded(context, state)? {
+                        record_changed(context, record);
                     }
                 }
                 Change::Group { name, group } => group_changed(context, &name, group),
@@ -94,6 +103,15 @@ async fn feed(context: &Context, sluice: &mut Sluice) -> Result<(), LinkError> {
         }
     }
     Ok(())
+}
+
+/// A record is gone from the arbiter as of this revision.
+fn collected(context: &Context, key: ObjectKey, revision: i64) {
+    if context.index.remove(&key, revision) {
+        // Who leads has applied it, else it would not have been collected; this replica may not have been the one.
+        context.progress.forget(&key);
+        context.queues.sync.add(key);
+    }
 }
 
 pub(super) fn record_changed(context: &Context, record: Versioned<Record>) {

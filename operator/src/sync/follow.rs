@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, reference};
 use crate::context::Context;
 use crate::queue::Outcome;
 use kube::runtime::events::EventType;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tandem_core::check::Problem;
 use tandem_core::sync::{ConflictSeed, FollowPlan, ObjectKey, Record, SpecRecord, plan_follow};
@@ -21,6 +22,10 @@ pub(super) async fn follow(context: &Context, key: &ObjectKey) -> Result<Outcome
         Record::Live(live) => Some((live, held.revision)),
         Record::Tombstone(_) => None,
     });
+    let ends = matches!(plan, FollowPlan::Delete { .. } | FollowPlan::Recreate { .. });
+    if ends && !cleared(context, &local, live).await? {
+        return Ok(Outcome::After(Duration::from_millis(500)));
+    }
     match plan {
         FollowPlan::Nothing => {}
         FollowPlan::Create => create(&mut local, live).await?,
@@ -53,6 +58,23 @@ pub(super) async fn follow(context: &Context, key: &ObjectKey) -> Result<Outcome
         context.queues.fold.add(key.clone());
     }
     Ok(Outcome::Done)
+}
+
+/// Takes away what was made for an object that is over, before the object itself: it is the last to know that id. Says
+/// whether all is gone. Its key may have passed to a new object already, whose own things then bear the same names.
+async fn cleared(
+    context: &Context,
+    local: &Local<'_>,
+    live: Option<(&SpecRecord, i64)>,
+) -> Result<bool, SyncError> {
+    let Some(view) = local.view() else { return Ok(true) };
+    // Only what bore the id while it was in step with the arbiter was ever provisioned.
+    let (Some(id), Some(_)) = (view.id, view.arbiter_revision) else { return Ok(true) };
+    if live.is_some_and(|(live, _)| live.id == id) {
+        return Ok(true);
+    }
+    context.cluster.prune(&id, &BTreeSet::new()).await?;
+    Ok(context.cluster.rendered.owned_by(&id).is_empty())
 }
 
 /// What is said of an object whose revision the arbiter does not know.

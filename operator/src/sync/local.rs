@@ -1,7 +1,7 @@
 //! This site's objects: seen as the decisions need them, and written.
 
 use super::SyncError;
-use crate::cluster::{Cluster, ObjectName};
+use crate::cluster::{Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
@@ -9,11 +9,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 use tandem_core::names::{ANNOTATION_REVISION, ANNOTATION_SYNCED, FINALIZER};
 use tandem_core::sync::{LocalView, ObjectKey, SpecRecord, spec_hash, travelling, with_id};
 
-const TIMEOUT: Duration = Duration::from_secs(15);
 const MANAGER: &str = "tandem/sync";
 
 /// An object of this site, and how to write it.
@@ -49,7 +47,7 @@ impl<'a> Local<'a> {
     }
 
     async fn timed<T>(&self, call: impl Future<Output = Result<T, kube::Error>> + Send) -> Result<T, SyncError> {
-        match tokio::time::timeout(TIMEOUT, call).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(source)) => Err(SyncError::Cluster { key: self.key.clone(), source }),
             Err(_) => Err(SyncError::TooSlow(self.key.clone())),
@@ -225,6 +223,13 @@ impl<'a> Local<'a> {
         });
         serde_json::from_value(value).map_err(|_| SyncError::Decode(self.key.clone()))
     }
+}
+
+/// Whether an object that was in step with an older record is still there.
+#[must_use]
+pub fn stands_before(context: &Context, key: &ObjectKey, revision: i64) -> bool {
+    let seen = Local::look(context, key).view().and_then(|view| view.arbiter_revision);
+    seen.is_some_and(|seen| seen < revision)
 }
 
 /// An object as the decisions need it.

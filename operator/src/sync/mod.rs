@@ -1,6 +1,5 @@
 //! Between this site's objects and the arbiter's records: the authority publishes, the other site follows.
 
-mod amounts;
 mod brake;
 mod feed;
 mod follow;
@@ -8,8 +7,9 @@ mod local;
 mod publish;
 mod settled;
 
-pub use amounts::{amounts_of_environment, amounts_of_unit};
+pub use brake::HeldBack;
 pub use feed::run_feed;
+pub use local::stands_before;
 
 use crate::chain::Chain;
 use crate::cluster::ApplyError;
@@ -53,6 +53,11 @@ pub enum SyncError {
 pub async fn sync(context: Context, key: ObjectKey) -> Outcome {
     let standing = context.link.standing();
     if !standing.leads {
+        context.dropped.note();
+        return Outcome::Done;
+    }
+    if context.held.contains(&key) && context.index.record(&key).is_none() {
+        // All that is known of it waits for a person: that is not the same as there being nothing.
         return Outcome::Done;
     }
     if !context.cluster.own.is_synced(key.kind.name()) || context.link.seen().is_none() {

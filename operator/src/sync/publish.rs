@@ -2,7 +2,8 @@
 
 use super::follow::{create, keep, quarantined};
 use super::local::Local;
-use super::{SyncError, amounts_of_environment, amounts_of_unit, feed, settled};
+use super::{SyncError, feed, settled};
+use crate::cluster::REQUEST_TIMEOUT;
 use crate::context::Context;
 use crate::index::{group_of, typed};
 use crate::link::{LinkError, Publication};
@@ -63,6 +64,10 @@ pub(super) async fn publish(context: &Context, key: &ObjectKey) -> Result<Outcom
             if live.is_none() && !context.cluster.rendered.owned_by(&id).is_empty() {
                 // What it had here is taken away first, so that `kubectl delete` returns when it is gone.
                 return Ok(Outcome::After(Duration::from_millis(500)));
+            }
+            if live.is_none() && key.kind == Kind::Application {
+                // Also where this replica did not bury it: whoever did may have died right after.
+                remove_own_group(context, key).await?;
             }
             local.release().await?;
         }
@@ -155,7 +160,7 @@ fn judge(context: &Context, candidate: &SpecRecord, published: Option<&SpecRecor
         Kind::Unit => {
             let (unit, mut judged) = judged::<Unit>(context, candidate, published, check::unit)?;
             if judged.problems.is_empty() {
-                let amounts = amounts_of_unit(&unit).ok()?;
+                let amounts = check::budget_amounts(&unit)?;
                 judged.ledger = Some((candidate.key.name.clone(), Change::Budget(amounts)));
             }
             Some(judged)
@@ -163,7 +168,7 @@ fn judge(context: &Context, candidate: &SpecRecord, published: Option<&SpecRecor
         Kind::Environment => {
             let (environment, mut judged) = judged::<Environment>(context, candidate, published, check::environment)?;
             if judged.problems.is_empty() {
-                let amounts = amounts_of_environment(&environment).ok()?;
+                let amounts = check::quota_amounts(&environment)?;
                 let (environment_name, id) = (candidate.key.name.clone(), candidate.id.clone());
                 let claim = Change::Claim { environment: environment_name, id, amounts };
                 judged.ledger = Some((environment.spec.unit, claim));
@@ -225,10 +230,12 @@ async fn ensure_group(
     context.cluster.may_write()?;
     context.cluster.metrics.writes.with_label_values(&["create"]).inc();
     let parameters = PostParams { field_manager: Some("tandem/sync".to_owned()), ..PostParams::default() };
-    match context.cluster.api(&resource, None).create(&parameters, &object).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(source) => Err(SyncError::Cluster { key: application.clone(), source }),
+    let api = context.cluster.api(&resource, None);
+    match tokio::time::timeout(REQUEST_TIMEOUT, api.create(&parameters, &object)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(()),
+        Ok(Err(source)) => Err(SyncError::Cluster { key: application.clone(), source }),
+        Err(_) => Err(SyncError::TooSlow(application.clone())),
     }
 }
 
@@ -253,10 +260,9 @@ async fn bury(
     }
     // What an agency runs goes at once; what it runs in can be taken back for a while.
     let waits = matches!(key.kind, Kind::Unit | Kind::Environment);
-    if let Some(wait) = grace_left(context, &object).filter(|_| waits) {
+    if let Some((until, wait)) = grace(context, &object).filter(|_| waits) {
         let message = format!(
-            "it is deleted in both sites in {} s; to take that back: kubectl annotate {} {} {UNDO}=true",
-            wait.as_secs() + 1,
+            "it is deleted in both sites at {until}; to take that back: kubectl annotate {} {} {UNDO}=true",
             key.kind.plural(),
             key.name
         );
@@ -290,19 +296,16 @@ async fn bury(
         Err(source) => return Err(SyncError::Arbiter { key: key.clone(), source: Box::new(source) }),
     }
     tracing::info!(%key, "deleted in both sites");
-    if key.kind == Kind::Application {
-        remove_own_group(context, key).await?;
-    }
     Ok((Vec::new(), Outcome::After(Duration::from_millis(200))))
 }
 
-/// How long a deletion can still be taken back.
+/// Until when a deletion can still be taken back, and how long that is from now; `None` once it is over.
 #[allow(clippy::disallowed_methods)] // an edge: compared with the API server's own time of deletion
-fn grace_left(context: &Context, object: &DynamicObject) -> Option<Duration> {
+fn grace(context: &Context, object: &DynamicObject) -> Option<(Timestamp, Duration)> {
     let asked = object.metadata.deletion_timestamp.as_ref()?.0;
-    let waited = Timestamp::now().duration_since(asked);
-    let waited = Duration::try_from(waited).unwrap_or_default();
-    Duration::from_secs(context.config.deletion_grace_seconds).checked_sub(waited).filter(|left| !left.is_zero())
+    let until = asked.saturating_add(Duration::from_secs(context.config.deletion_grace_seconds)).ok()?;
+    let left = Duration::try_from(until.duration_since(Timestamp::now())).ok()?;
+    (!left.is_zero()).then_some((until, left))
 }
 
 fn ledger_after(context: &Context, key: &ObjectKey, id: &str) -> Option<(String, Change)> {

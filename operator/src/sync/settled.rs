@@ -3,6 +3,7 @@
 //! An API server deletes objects by itself with the CustomResourceDefinition, and with the namespace, that they belong to.
 
 use super::SyncError;
+use crate::cluster::REQUEST_TIMEOUT;
 use crate::context::Context;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -12,6 +13,11 @@ use tandem_core::sync::{ObjectKey, Restraint};
 /// Asks the API server whether deletions of this kind, in this namespace, are meant. What cannot be asked is an error: a
 /// deletion is never taken for meant on a guess.
 pub(super) async fn restraint(context: &Context, key: &ObjectKey) -> Result<Restraint, SyncError> {
+    let asked = tokio::time::timeout(REQUEST_TIMEOUT, ask(context, key)).await;
+    asked.unwrap_or_else(|_| Err(SyncError::TooSlow(key.clone())))
+}
+
+async fn ask(context: &Context, key: &ObjectKey) -> Result<Restraint, SyncError> {
     let failed = |source| SyncError::Cluster { key: key.clone(), source };
     let definitions: Api<CustomResourceDefinition> = Api::all(context.cluster.client.clone());
     let name = format!("{}.{}", key.kind.plural(), tandem_crds::GROUP);

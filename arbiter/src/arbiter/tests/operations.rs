@@ -1,3 +1,4 @@
+use futures::StreamExt;
 use serde_json::json;
 use tandem_core::ledger::Change;
 use tandem_core::sync::{Brake, Kind, ObjectKey, Record};
@@ -255,7 +256,7 @@ async fn the_brake_is_recorded_once_and_each_trip_needs_its_own_confirmation() {
     let now = std::time::Duration::ZERO;
     let tripped = (0..6).find_map(|n| brake.admit(now, Kind::Unit, &n.to_string(), 54, true).err()).unwrap();
     let at = jiff::Timestamp::UNIX_EPOCH;
-    let record = BrakeRecord::new(&tripped, at);
+    let record = BrakeRecord::new(&tripped, 7, at);
     let trip = b.trip_brake(&record).await.unwrap();
     assert_eq!(b.trip_brake(&record).await.unwrap(), trip, "already recorded");
     assert_eq!(tandem_core::sync::Tripped::from(trip.value.tripped.clone()), tripped);
@@ -264,10 +265,14 @@ async fn the_brake_is_recorded_once_and_each_trip_needs_its_own_confirmation() {
     assert!(a.confirm_brake("dc-b", trip.revision, word()).await.unwrap());
     let confirmed = b.brake("dc-b").await.unwrap().unwrap();
     assert_eq!(confirmed.value.confirmed, Some(word()));
-    assert!(b.clear_brake(confirmed.revision).await.unwrap());
-    assert_eq!(b.brake("dc-b").await.unwrap(), None);
-    // Neither it nor how far the site is passes for the status of an object.
-    assert!(b.list_status("dc-b").await.unwrap().entries.is_empty());
+    assert!(a.confirm_brake("dc-b", trip.revision, word()).await.unwrap(), "said twice, it is confirmed all the same");
+    let second = b.trip_brake(&record).await.unwrap();
+    assert!(second.revision > confirmed.revision, "another trip takes the place of one that was confirmed");
+    assert_eq!(second.value.confirmed, None);
+    let mut states = b.watch_brake("dc-b", trip.revision).await.unwrap();
+    for expected in [trip, confirmed, second] {
+        assert_eq!(states.next().await.unwrap().unwrap(), expected);
+    }
 }
 
 #[tokio::test]
