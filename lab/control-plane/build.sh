@@ -63,7 +63,8 @@ needs=(golang-go golang-github-modern-go-reflect2-dev dpkg-dev)
 # The machine's own package sources, asked for source packages, in a private list directory.
 say "fetching Debian's source package kubernetes"
 for list in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-    [ -f "$list" ] && sed -n 's/^deb\([[:space:]]\)/deb-src\1/p' "$list" >>"$work/apt/sources.list"
+    # The empty line after it: a list may lack its last newline.
+    [ -f "$list" ] && { sed -n 's/^deb\([[:space:]]\)/deb-src\1/p' "$list"; echo; } >>"$work/apt/sources.list"
 done
 for list in /etc/apt/sources.list.d/*.sources; do
     [ -f "$list" ] && sed 's/^Types:.*/Types: deb-src/' "$list" >"$work/apt/parts/$(basename "$list")"
