@@ -148,7 +148,8 @@ pub enum ControlError {
 /// When there is no lab, it does not answer, or it refuses.
 pub fn ask(layout: &Layout, request: &Request, mut each: impl FnMut(Reply)) -> Result<(), ControlError> {
     let dir = layout.dir.display().to_string();
-    let mut stream = UnixStream::connect(layout.socket()).map_err(|_| ControlError::NotRunning { dir: dir.clone() })?;
+    let connected = layout.with_socket(|path| UnixStream::connect(path));
+    let mut stream = connected.map_err(|_| ControlError::NotRunning { dir: dir.clone() })?;
     let broken = |source| ControlError::Broken { dir: dir.clone(), source };
     // A start may take minutes, but says something every now and then; all else is quick.
     let patience = if *request == Request::Follow { 300 } else { 30 };

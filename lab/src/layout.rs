@@ -3,8 +3,11 @@
 use crate::plan::Plan;
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+const SOCKET: &str = "control.sock";
 
 /// The folder of a lab.
 #[derive(Clone, Debug)]
@@ -17,7 +20,17 @@ impl Layout {
     /// The socket over which the running lab is spoken to.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.dir.join("control.sock")
+        self.dir.join(SOCKET)
+    }
+
+    /// Does something with the socket by a path that is short enough for one, however deep the lab's folder is: a socket's
+    /// address has room for 107 bytes.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened, or what is done fails.
+    pub fn with_socket<T>(&self, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let folder = fs::File::open(&self.dir)?;
+        act(&PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())))
     }
 
     /// What has to be known to take the lab down after a crash.
@@ -112,7 +125,6 @@ impl Layout {
                     _ => gone(fs::remove_file(entry.path()))?,
                 }
             }
-            gone(fs::remove_dir_all(place.program_copies()))?;
         }
         Ok(())
     }
@@ -138,5 +150,22 @@ impl Layout {
         }
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    #[test]
+    fn the_socket_works_however_deep_the_folder_is() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout { dir: root.path().join("deep".repeat(20)).join("deeper".repeat(20)) };
+        fs::create_dir_all(&layout.dir).unwrap();
+        assert!(UnixListener::bind(layout.socket()).is_err(), "that path is too long for a socket");
+        let _listener = layout.with_socket(|path| UnixListener::bind(path)).unwrap();
+        assert!(layout.socket().exists());
+        layout.with_socket(|path| UnixStream::connect(path)).unwrap();
     }
 }

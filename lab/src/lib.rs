@@ -7,6 +7,7 @@
 
 pub mod arbiter;
 pub mod city;
+pub mod claim;
 pub mod command;
 pub mod control;
 pub mod flags;

@@ -6,6 +6,7 @@ mod up;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tandem_lab::claim::ClaimError;
 use tandem_lab::control::{Reply, Request, Status, ask};
 use tandem_lab::layout::Layout;
 use tandem_lab::network::Cut;
@@ -29,11 +30,11 @@ use tracing_subscriber::EnvFilter;
   tandem lab power-off dc-a         end everything in dc-a at once
   tandem lab down                   stop, and remove everything
 
-Exit codes: 0 done, 1 not done, 2 called wrongly."
+Exit codes: 0 done, 1 not done, 2 called wrongly, 3 another lab has the prefix."
 )]
 struct Arguments {
     /// The folder of the lab.
-    #[arg(long, global = true, default_value = ".lab", value_name = "FOLDER")]
+    #[arg(long, global = true, env = "TANDEM_LAB_DIR", default_value = ".lab", value_name = "FOLDER")]
     dir: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -124,7 +125,7 @@ fn main() -> ExitCode {
         }
         command if !nix::unistd::geteuid().is_root() => {
             drop(command);
-            Err("the lab makes network namespaces and needs root; mend it: run it with sudo (需要 root 权限，请使用 sudo)".into())
+            Err(needs_root())
         }
         Command::Up(given) => up::up(&layout, &given),
         Command::Status { output } => print_status(&layout, &output),
@@ -140,14 +141,25 @@ fn main() -> ExitCode {
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-fn fail(error: &dyn std::error::Error) -> ExitCode {
+/// The exit code that says that another lab has the prefix.
+const TAKEN: u8 = 3;
+
+fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    let taken = error.downcast_ref::<ClaimError>().is_some_and(|error| matches!(error, ClaimError::Taken { .. }));
     eprintln!("error: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
         eprintln!("  because: {cause}");
         source = cause.source();
     }
-    ExitCode::FAILURE
+    if taken { ExitCode::from(TAKEN) } else { ExitCode::FAILURE }
+}
+
+/// Said with the whole path: the `PATH` of `sudo` is its own.
+fn needs_root() -> Box<dyn std::error::Error> {
+    let program = std::env::current_exe().map_or_else(|_| "tandem-lab".to_owned(), |path| path.display().to_string());
+    let why = "the lab makes network namespaces and needs root";
+    format!("{why}; mend it: run it with sudo: sudo {program} … (需要 root 权限，请使用 sudo)").into()
 }
 
 fn log() {

@@ -20,6 +20,9 @@ pub const WITNESS: &str = "witness";
 /// The namespace with the bridge that joins the places.
 pub const METRO: &str = "metro";
 
+/// Where a lab keeps what must not be below its own folder: claims of prefixes, and programs that any user can execute.
+pub const RUN: &str = "/run/tandem-lab";
+
 /// How many third octets a place has.
 const OCTETS: u8 = 64;
 
@@ -198,10 +201,11 @@ impl Place {
         format!("{}-node", self.name)
     }
 
-    /// Where the site's node copies programs that pods could not execute otherwise. It is the node's to make.
+    /// Where the site's node copies programs that pods could not execute otherwise. It is the node's to make, and no other
+    /// lab's: it bears the prefix.
     #[must_use]
     pub fn program_copies(&self) -> PathBuf {
-        Path::new("/run/tandem-lab").join(format!("{}-{}", self.node(), self.address(32, 1)))
+        Path::new(RUN).join(&self.namespace)
     }
 }
 
@@ -218,9 +222,15 @@ mod tests {
         assert_eq!(places[1].range(), "10.90.64.0/18");
         assert_eq!(places[1].pod_range(), "10.90.96.0/19");
         assert_eq!(places[1].service_range(), "10.90.80.0/20");
-        assert_eq!(places[0].program_copies(), Path::new("/run/tandem-lab/dc-a-node-10.90.32.1"));
+        assert_eq!(places[0].program_copies(), Path::new("/run/tandem-lab/tandem-dc-a"));
         assert_eq!(places[2].arbiter().to_string(), "10.90.128.4");
         assert_eq!(plan.namespaces(), ["tandem-dc-a", "tandem-dc-b", "tandem-witness", "tandem-metro"]);
+    }
+
+    #[test]
+    fn labs_with_the_same_addresses_share_no_folder() {
+        let copies = |prefix| Plan::new(prefix, "10.90", "dc-a,dc-b").unwrap().places()[0].program_copies();
+        assert_ne!(copies("one"), copies("two"));
     }
 
     #[test]

@@ -79,6 +79,12 @@ impl ProcessId {
         Some(Self { pid, started: fields.nth(18)?.parse().ok()? })
     }
 
+    /// This process.
+    #[must_use]
+    pub fn of_self() -> Option<Self> {
+        i32::try_from(std::process::id()).ok().and_then(Self::of)
+    }
+
     /// Whether it still runs.
     #[must_use]
     pub fn is_running(self) -> bool {
@@ -100,6 +106,12 @@ impl ProcessId {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1_024)
     }
+}
+
+/// What tells this boot of the machine from every other: process ids and times of start mean nothing beyond it.
+#[must_use]
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -125,7 +125,9 @@ fn built(repository: &Path) -> Result<PathBuf, ProgramsError> {
     }
 }
 
-fn which(program: &str) -> Option<PathBuf> {
+/// Where a program is on `PATH`, or in the administrators' folders.
+#[must_use]
+pub fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(usual).map(|dir| dir.join(program)).find(|path| path.is_file())

@@ -32,14 +32,6 @@ pub struct PlacePrograms {
     pub operators: Vec<Program>,
 }
 
-impl PlacePrograms {
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Program> {
-        let Self { arbiter, store, control, operators } = self;
-        [arbiter].into_iter().chain(store).chain(control).chain(operators)
-    }
-}
-
 /// Works out the programs of a place and writes the files that they read.
 ///
 /// # Errors
@@ -88,6 +80,7 @@ pub fn prepare(
         format!("--service-range={}", place.service_range()),
         format!("--dir={}", dir.join("node").display()),
         format!("--programs={}", programs.own.display()),
+        format!("--copies={}", place.program_copies().display()),
     ];
     let mut replicas = Vec::new();
     if operators {
@@ -203,7 +196,8 @@ fn operator_config(plan: &Plan, layout: &Layout, place: &Place, replica: u8) -> 
             "certFile": file(&format!("operator-{replica}.crt")),
             "keyFile": file(&format!("operator-{replica}.key")),
         },
-        "deletionGraceSeconds": 5,
+        // Short for people, and long enough for a test to see that a deletion waits.
+        "deletionGraceSeconds": 10,
         "logFormat": "json",
     });
     let path = layout.place(&place.name).join(format!("operator-{replica}.yaml"));

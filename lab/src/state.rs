@@ -1,14 +1,16 @@
 //! What has to be known to take a lab down whatever became of it, on disk before it is needed.
 
+use crate::claim;
 use crate::layout::Layout;
 use crate::network::{self, Cut};
-use crate::plan::Plan;
-use crate::process::ProcessId;
+use crate::plan::{Place, Plan};
+use crate::process::{ProcessId, boot_id};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long processes may take to end after SIGKILL.
@@ -19,6 +21,9 @@ const END: Duration = Duration::from_secs(10);
 pub struct State {
     /// Names and addresses.
     pub plan: Plan,
+    /// The boot of the machine in which its processes run.
+    #[serde(default)]
+    pub boot: String,
     /// The supervisor.
     pub supervisor: Option<ProcessId>,
     /// Every program that was started and has not been seen to end, by full name.
@@ -54,16 +59,21 @@ pub enum StateError {
     /// The network could not be removed.
     #[error("the network could not be removed")]
     Network(#[from] crate::command::CommandError),
+    /// The prefix could not be given back.
+    #[error("the prefix could not be given back")]
+    Claim(#[from] claim::ClaimError),
 }
 
 impl State {
     /// A lab of which nothing runs yet.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
-        Self { plan, supervisor: None, processes: BTreeMap::new(), ports: BTreeMap::new(), cuts: Vec::new() }
+        let boot = boot_id();
+        Self { plan, boot, supervisor: None, processes: BTreeMap::new(), ports: BTreeMap::new(), cuts: Vec::new() }
     }
 
-    /// Reads what is on disk; nothing where there is no lab.
+    /// Reads what is on disk; nothing where there is no lab. Of one that ran before the machine was started again, no process
+    /// is left: its numbers are others' by now.
     ///
     /// # Errors
     /// When the file cannot be read or understood.
@@ -71,13 +81,17 @@ impl State {
         let path = layout.state();
         let shown = path.display().to_string();
         match fs::read_to_string(&path) {
-            Ok(text) => match serde_json::from_str(&text) {
-                Ok(state) => Ok(Some(state)),
+            Ok(text) => match serde_json::from_str::<Self>(&text) {
+                Ok(state) => Ok(Some(state.of_this_boot())),
                 Err(source) => Err(StateError::Content { path: shown, source }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StateError::File { path: shown, source }),
         }
+    }
+
+    fn of_this_boot(self) -> Self {
+        if self.boot == boot_id() { self } else { Self { supervisor: None, processes: BTreeMap::new(), ..self } }
     }
 
     /// Writes it to disk, whole or not at all.
@@ -104,25 +118,44 @@ impl State {
             wait_for_end(&[supervisor])?;
         }
         let mut processes: Vec<ProcessId> = self.processes.values().copied().collect();
-        // What the programs themselves started, the pods' processes among them, is in the lab's namespaces and only there.
-        for namespace in self.plan.namespaces().iter().filter(|namespace| network::exists(namespace)) {
-            processes.extend(network::processes(namespace)?.into_iter().filter_map(ProcessId::of));
+        let file = |path: &Path, source| StateError::File { path: path.display().to_string(), source };
+        // Had another lab taken the prefix since, what bears it would be that lab's.
+        let own = claim::is_own(&self.plan, layout).map_err(|source| file(&layout.dir, source))?;
+        let namespaces: Vec<String> = if own { self.plan.namespaces() } else { Vec::new() };
+        loop {
+            // What the programs themselves started, the pods' processes among them, is in the lab's namespaces and only there.
+            for namespace in namespaces.iter().filter(|namespace| network::exists(namespace)) {
+                processes.extend(network::processes(namespace)?.into_iter().filter_map(ProcessId::of));
+            }
+            if processes.is_empty() {
+                break;
+            }
+            for process in &processes {
+                process.signal(Signal::SIGKILL);
+            }
+            wait_for_end(&processes)?;
+            // One of them may have started another just before its end.
+            processes.clear();
         }
-        for process in &processes {
-            process.signal(Signal::SIGKILL);
+        if own {
+            network::remove(&self.plan)?;
+            for copies in self.plan.places().iter().map(Place::program_copies) {
+                match fs::remove_dir_all(&copies) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(file(&copies, source)),
+                    _ => {}
+                }
+            }
         }
-        wait_for_end(&processes)?;
-        network::remove(&self.plan)?;
         let cleared = layout.clear(&self.plan);
-        cleared.map_err(|source| StateError::File { path: layout.dir.display().to_string(), source })?;
+        cleared.map_err(|source| file(&layout.dir, source))?;
         for path in [layout.socket(), layout.state()] {
             if let Err(source) = fs::remove_file(&path)
                 && source.kind() != io::ErrorKind::NotFound
             {
-                return Err(StateError::File { path: path.display().to_string(), source });
+                return Err(file(&path, source));
             }
         }
-        Ok(())
+        Ok(claim::give_back(&self.plan, layout)?)
     }
 }
 
@@ -142,5 +175,26 @@ pub fn wait_for_end(processes: &[ProcessId]) -> Result<(), StateError> {
             return Err(StateError::Lives(left));
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_survived_a_reboot_names_no_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { dir: dir.path().to_owned() };
+        let mut state = State::new(Plan::new("t", "10.90", "dc-a,dc-b").unwrap());
+        state.supervisor = ProcessId::of_self();
+        state.processes.extend(ProcessId::of_self().map(|own| ("dc-a/etcd".to_owned(), own)));
+        state.write(&layout).unwrap();
+        let read = State::read(&layout).unwrap().unwrap();
+        assert_eq!((read.supervisor, read.processes.len()), (ProcessId::of_self(), 1));
+        state.boot = "another".to_owned();
+        state.write(&layout).unwrap();
+        let read = State::read(&layout).unwrap().unwrap();
+        assert_eq!((read.supervisor, read.processes.len()), (None, 0));
     }
 }

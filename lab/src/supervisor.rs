@@ -11,6 +11,7 @@ use crate::forward::{self, Forward};
 use crate::layout::Layout;
 use crate::network::{self, Cut};
 use crate::plan::{Place, Plan};
+use crate::process::ProcessId;
 use crate::programs::Programs;
 use crate::site::PlacePrograms;
 use crate::state::{State, StateError};
@@ -22,6 +23,7 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::process::Child;
 use tokio::sync::watch;
 
 /// What a lab was asked to be.
@@ -37,6 +39,8 @@ pub struct Settings {
     pub repository: PathBuf,
     /// Whether operators run.
     pub operators: bool,
+    /// The process without which the lab is not wanted any more.
+    pub until: Option<ProcessId>,
 }
 
 /// Why the lab did not do what it was asked.
@@ -147,7 +151,37 @@ impl Supervisor {
     fn record(&self, change: impl FnOnce(&mut State)) -> Result<(), StateError> {
         let mut state = lock(&self.state);
         change(&mut state);
-        if self.closing.load(Ordering::Acquire) { Ok(()) } else { state.write(&self.settings.layout) }
+        if self.is_closing() { Ok(()) } else { state.write(&self.settings.layout) }
+    }
+
+    /// Whether the lab is being taken down.
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Starts a program and puts it on record, in one step: who holds the state knows of every program that runs. Nothing is
+    /// started that is not wanted any more, and nothing once the lab is being taken down.
+    fn spawn(&self, slot: &Slot) -> io::Result<Option<Child>> {
+        let Settings { plan, layout, .. } = &self.settings;
+        let program = &slot.program;
+        let mut state = lock(&self.state);
+        if self.is_closing() || !slot.seen().wanted {
+            return Ok(None);
+        }
+        let child = program.start(&plan.namespace(&program.place), &layout.log(&program.place, &program.name))?;
+        let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(ProcessId::of);
+        if let Some(process) = process {
+            state.processes.insert(program.full_name(), process);
+            if let Err(error) = state.write(layout) {
+                tracing::error!(
+                    program = program.full_name(),
+                    error = &error as &dyn std::error::Error,
+                    "not recorded"
+                );
+            }
+        }
+        slot.became(process);
+        Ok(Some(child))
     }
 
     /// Opens the loopback ports that lead into a place.
@@ -189,12 +223,18 @@ impl Supervisor {
     fn power_off(&self, name: &str) -> Result<(), SupervisorError> {
         let place = self.place(name)?;
         lock(&self.powered_off).insert(place.name.clone());
-        for slot in lock(&self.slots).values().filter(|slot| slot.program.place == place.name) {
-            slot.want(false);
-        }
+        let within = format!("{}/", place.name);
+        let recorded: Vec<ProcessId> = {
+            // Nothing is started while the state is held. What has just been may not be in its namespace yet, but is on record.
+            let state = lock(&self.state);
+            for slot in lock(&self.slots).values().filter(|slot| slot.program.place == place.name) {
+                slot.want(false);
+            }
+            state.processes.iter().filter(|(name, _)| name.starts_with(&within)).map(|(_, process)| *process).collect()
+        };
         lock(&self.forwards).remove(&place.name);
-        let processes: Vec<_> = network::processes(&place.namespace)?;
-        for process in processes.into_iter().filter_map(crate::process::ProcessId::of) {
+        let within = network::processes(&place.namespace)?;
+        for process in within.into_iter().filter_map(ProcessId::of).chain(recorded) {
             process.signal(Signal::SIGKILL);
         }
         Ok(())
@@ -225,7 +265,7 @@ impl Supervisor {
                     pid: seen.process.map(|process| process.pid),
                     since_seconds: seen.since.elapsed().as_secs(),
                     restarts: seen.restarts,
-                    memory: seen.process.and_then(crate::process::ProcessId::memory),
+                    memory: seen.process.and_then(ProcessId::memory),
                 }
             })
             .collect();

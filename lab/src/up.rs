@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use tandem_lab::control::{ControlError, Reply, Request, ask};
 use tandem_lab::layout::Layout;
 use tandem_lab::plan::Plan;
+use tandem_lab::process::ProcessId;
 use tandem_lab::progress::{Progress, Step};
 use tandem_lab::state::State;
 use tandem_lab::supervisor::{self, Settings};
-use tandem_lab::{city, network, programs, status};
+use tandem_lab::{city, claim, programs, status};
 
 /// How long the supervisor may take to answer for the first time.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -39,20 +40,42 @@ pub(super) struct UpArgs {
     /// Import an inventory and wait until all of it is Ready in both sites.
     #[arg(long, value_name = "CSV")]
     import: Option<PathBuf>,
+    /// Take the lab down once this process is gone; what runs already is joined as it is. 该进程结束后自动清除
+    #[arg(long, value_name = "PID")]
+    until_pid: Option<i32>,
+    /// When that process was started, lest another that has its id later be taken for it; `up` finds it out.
+    #[arg(long, hide = true, requires = "until_pid", value_name = "TICKS")]
+    until_started: Option<u64>,
     /// Tandem's repository, for its manifests and for building the control plane.
     #[arg(long, env = "TANDEM_REPO", value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
     repository: PathBuf,
 }
 
+impl UpArgs {
+    /// The process for which the lab is.
+    fn until(&self) -> Result<Option<ProcessId>, String> {
+        match (self.until_pid, self.until_started) {
+            (None, _) => Ok(None),
+            (Some(pid), Some(started)) => Ok(Some(ProcessId { pid, started })),
+            (Some(pid), None) => ProcessId::of(pid)
+                .map(Some)
+                .ok_or_else(|| format!("there is no process {pid}; name one that runs with --until-pid")),
+        }
+    }
+}
+
 /// Runs the supervisor in this process.
 pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
+    let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
     let settings = Settings {
-        plan: Plan::new(&given.prefix, &given.base, &given.sites)?,
+        plan: plan.clone(),
         layout: layout.clone(),
         programs: programs::find(&given.repository)?,
         repository: given.repository.clone(),
         operators: !given.no_operators,
+        until: given.until()?,
     };
+    claim::take(&plan, layout)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(supervisor::run(settings));
     // What still waits for the arbiter on a thread of its own must not keep an ended lab from being gone.
@@ -63,6 +86,7 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
 /// Starts a lab, or joins the one that runs.
 pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
     let progress = Progress::default();
+    let until = given.until()?;
     let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
     if let Some(inventory) = &given.import
         && !inventory.is_file()
@@ -72,7 +96,7 @@ pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
     fs::create_dir_all(&layout.dir)?;
     match ask(layout, &Request::Status, |_| {}) {
         Ok(()) => progress.say("a lab runs here already; joining it"),
-        Err(ControlError::NotRunning { .. }) => begin(layout, given, &plan, &progress)?,
+        Err(ControlError::NotRunning { .. }) => begin(layout, given, &plan, until, &progress)?,
         Err(error) => return Err(error.into()),
     }
     follow(layout, &progress)?;
@@ -89,24 +113,20 @@ pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
         "up. To work with it: . {}/env; kubectl get units,environments,applications -A",
         layout.dir.display()
     ));
+    if programs::which("kubectl").is_none() {
+        progress.say("kubectl is not on PATH; to have it: apt-get install kubernetes-client");
+    }
     Ok(())
 }
 
-fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, progress: &Progress) -> Outcome {
+fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>, progress: &Progress) -> Outcome {
     // Whoever holds the lock starts or runs the lab. The supervisor inherits it, so that nobody comes in between.
-    let held = claim(layout)?;
+    let held = hold(layout)?;
     if let Some(crashed) = State::read(layout)? {
         progress.say("what a crashed lab left here is cleared away first");
         crashed.take_down(layout)?;
     }
-    if let Some(taken) = plan.namespaces().iter().find(|namespace| network::exists(namespace)) {
-        return Err(format!(
-            "the network namespace {taken} is there already: another lab uses the prefix {}; take it down in its folder, or \
-             choose another --prefix",
-            plan.prefix
-        )
-        .into());
-    }
+    claim::look(plan, layout)?;
     // Shows its own progress where it has to build.
     programs::find(&given.repository)?;
     clear(layout, plan)?;
@@ -116,6 +136,10 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, progress: &Progress) -> O
         arguments.extend([flag.into(), value.into()]);
     }
     arguments.extend(["--repository".into(), given.repository.clone().into()]);
+    if let Some(ProcessId { pid, started }) = until {
+        arguments.extend(["--until-pid".into(), pid.to_string().into()]);
+        arguments.extend(["--until-started".into(), started.to_string().into()]);
+    }
     if given.no_operators {
         arguments.push("--no-operators".into());
     }
@@ -130,6 +154,10 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, progress: &Progress) -> O
     let started = Instant::now();
     while ask(layout, &Request::Status, |_| {}).is_err() {
         if let Some(ended) = supervisor.try_wait()? {
+            if ended.code() == Some(i32::from(super::TAKEN)) {
+                // Another was quicker, and is named here.
+                claim::look(plan, layout)?;
+            }
             let said = fs::read_to_string(layout.supervisor_log()).unwrap_or_default();
             let how = ended.signal().map_or_else(|| ended.to_string(), |signal| format!("signal {signal}"));
             return Err(format!("the supervisor ended at once ({how}): {}", said.trim()).into());
@@ -145,7 +173,7 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, progress: &Progress) -> O
 }
 
 /// Takes the lock of a lab's folder. The lock is also what tells such a folder from any other, which is never touched.
-fn claim(layout: &Layout) -> Result<File, Box<dyn std::error::Error>> {
+fn hold(layout: &Layout) -> Result<File, Box<dyn std::error::Error>> {
     let dir = layout.dir.display();
     if !layout.lock().exists() && fs::read_dir(&layout.dir)?.next().is_some() {
         return Err(

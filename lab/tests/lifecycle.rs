@@ -10,7 +10,9 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tandem_lab::layout::Layout;
 use tandem_lab::process::ProcessId;
+use tandem_lab::state::State;
 
 /// One start-up for all that can be seen in one life: it takes most of the time.
 #[test]
@@ -59,8 +61,11 @@ fn a_second_up_joins(bench: &Bench) {
 
 fn another_lab_of_that_name_is_refused(bench: &Bench) {
     let other = tempfile::tempdir().unwrap();
-    let said = bench.run_in(other.path(), &bench.up_arguments()).failure();
-    assert!(said.contains("--prefix"), "{said}");
+    let said = bench.run_in(other.path(), &bench.up_arguments());
+    assert_eq!(said.code(), Some(3), "its own exit code, so that another can be tried");
+    let said = said.failure();
+    assert!(said.contains("--prefix") && said.contains(bench.dir().to_str().unwrap()), "{said}");
+    assert!(State::read(&Layout { dir: other.path().to_owned() }).unwrap().is_none());
     assert!(bench.state().supervisor.unwrap().is_running());
 }
 
@@ -216,6 +221,23 @@ fn killed_half_way_it_is_cleared_away() {
     eventually("the supervisor to end", || (!state.supervisor.unwrap().is_running()).then_some(()));
     bench.run(&["down"]).success();
     bench.is_gone();
+}
+
+#[test]
+fn it_goes_with_the_process_that_it_is_for() {
+    let bench = Bench::new("u");
+    let mut owner = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let mut up = bench.spawn_up_until(owner.id());
+    let state = eventually("its first programs", || bench.try_state().filter(|state| !state.processes.is_empty()));
+    // Not waited for: a zombie is gone, too.
+    owner.kill().unwrap();
+    eventually("the supervisor to end", || (!state.supervisor.unwrap().is_running()).then_some(()));
+    assert!(!up.wait().unwrap().success(), "it did not come up");
+    assert!(bench.try_state().is_none());
+    bench.is_gone();
+    owner.wait().unwrap();
+    let said = bench.run(&["up", "--until-pid", "2147483647"]).failure();
+    assert!(said.contains("--until-pid"), "{said}");
 }
 
 #[test]

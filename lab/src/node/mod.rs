@@ -71,6 +71,9 @@ pub struct NodeArgs {
     /// Directory with Tandem's own programs.
     #[arg(long)]
     pub programs: PathBuf,
+    /// Directory, of this node alone, for copies of programs that pods could not execute where they are.
+    #[arg(long)]
+    pub copies: PathBuf,
 }
 
 /// Why a lab node could not start or go on.
@@ -123,8 +126,7 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
     };
     std::fs::create_dir_all(args.dir.join("pods")).map_err(unusable(&args.dir))?;
     let dir = args.dir.canonicalize().map_err(unusable(&args.dir))?;
-    let copies = Path::new("/run/tandem-lab").join(format!("{}-{}", args.name, pods.first()));
-    let programs = Programs::new(&args.programs, copies).map_err(unusable(&args.programs))?;
+    let programs = Programs::new(&args.programs, args.copies.clone()).map_err(unusable(&args.programs))?;
     allow_low_ports();
     proxy::add_route(cluster, pods.first()).await?;
 

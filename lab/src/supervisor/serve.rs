@@ -7,13 +7,18 @@ use crate::state::State;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Runs a lab until it is told to stop. Whatever happens, nothing of it is left afterwards. The lock of the lab's folder is
+/// How often the process is looked at that the lab was started for.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Runs a lab until it is told to stop, or the process that it was started for is gone. Whatever happens, nothing of it is left afterwards. The lock of the lab's folder is
 /// its standard input, and so held for as long as it lives.
 ///
 /// # Errors
@@ -21,38 +26,31 @@ use tokio::sync::mpsc;
 pub async fn run(settings: Settings) -> Result<(), SupervisorError> {
     let layout = settings.layout.clone();
     let mut state = State::new(settings.plan.clone());
-    state.supervisor = i32::try_from(std::process::id()).ok().and_then(ProcessId::of);
+    state.supervisor = ProcessId::of_self();
     state.write(&layout)?;
     let supervisor = Arc::new(Supervisor::new(settings, state));
-    let listener = UnixListener::bind(layout.socket()).map_err(doing("opening the control socket"))?;
+    let listener = layout.with_socket(|path| UnixListener::bind(path)).map_err(doing("opening the control socket"))?;
     fs::set_permissions(layout.socket(), fs::Permissions::from_mode(0o600))
         .map_err(doing("closing the socket to others"))?;
-    let (stop, mut stopped) = mpsc::channel::<UnixStream>(1);
+    let (stop, stopped) = mpsc::channel::<UnixStream>(1);
     let accepting = tokio::spawn(accept(Arc::clone(&supervisor), listener, stop));
-    let mut terminate = signal(SignalKind::terminate()).map_err(doing("waiting for signals"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(doing("waiting for signals"))?;
-    let mut asked = None;
-    let started = tokio::select! {
-        started = supervisor.start() => started,
-        stream = stopped.recv() => { asked = stream; Ok(()) }
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    };
-    match &started {
-        Ok(()) if asked.is_none() => {
-            supervisor.steps.send_modify(|steps| steps.push(Reply::Done));
-            tokio::select! {
-                stream = stopped.recv() => asked = stream,
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let terminate = signal(SignalKind::terminate()).map_err(doing("waiting for signals"))?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(doing("waiting for signals"))?;
+    let mut over = pin!(over(stopped, [terminate, interrupt], supervisor.settings.until));
+    let (started, asked) = tokio::select! {
+        started = supervisor.start() => match started {
+            Ok(()) => {
+                supervisor.steps.send_modify(|steps| steps.push(Reply::Done));
+                (Ok(()), over.await)
             }
-        }
-        Ok(()) => {}
-        Err(error) => {
-            tracing::error!(error = error as &dyn std::error::Error, "the lab did not start");
-            supervisor.steps.send_modify(|steps| steps.push(Reply::Failed { why: chain(error) }));
-        }
-    }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the lab did not start");
+                supervisor.steps.send_modify(|steps| steps.push(Reply::Failed { why: chain(&error) }));
+                (Err(error), None)
+            }
+        },
+        asked = &mut over => (Ok(()), asked),
+    };
     for slot in lock(&supervisor.slots).values() {
         slot.want(false);
     }
@@ -71,10 +69,33 @@ pub async fn run(settings: Settings) -> Result<(), SupervisorError> {
         say(&mut stream, &reply).await;
     }
     // Those who follow the start hear of its failure before the process ends.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     accepting.abort();
     down?;
     started
+}
+
+/// Waits until the lab is to end. Gives back who asked for it, where somebody waits for the answer.
+async fn over(
+    mut stopped: mpsc::Receiver<UnixStream>,
+    [mut terminate, mut interrupt]: [Signals; 2],
+    until: Option<ProcessId>,
+) -> Option<UnixStream> {
+    tokio::select! {
+        asked = stopped.recv() => asked,
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        () = gone(until) => None,
+    }
+}
+
+/// Waits for the end of the process that the lab was started for; for ever where there is none.
+async fn gone(until: Option<ProcessId>) {
+    let Some(process) = until else { return std::future::pending().await };
+    while process.is_running() {
+        tokio::time::sleep(LOOK).await;
+    }
+    tracing::info!(pid = process.pid, "the process that the lab was started for is gone");
 }
 
 /// An error with all that caused it.

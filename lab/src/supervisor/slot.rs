@@ -28,7 +28,7 @@ pub(super) struct Seen {
     pub(super) paused: bool,
     pub(super) since: Instant,
     pub(super) restarts: u32,
-    wanted: bool,
+    pub(super) wanted: bool,
 }
 
 impl Seen {
@@ -51,7 +51,9 @@ impl Slot {
 
     /// Says whether the program is to run. What runs is not ended by this.
     pub(super) fn want(&self, wanted: bool) {
-        lock(&self.seen).wanted = wanted;
+        let mut seen = lock(&self.seen);
+        seen.wanted = wanted;
+        // While it is locked: two that want different things must not leave one half each.
         self.wanted.send_replace(wanted);
     }
 
@@ -70,7 +72,7 @@ impl Slot {
         }
     }
 
-    fn became(&self, process: Option<ProcessId>) {
+    pub(super) fn became(&self, process: Option<ProcessId>) {
         let mut seen = lock(&self.seen);
         seen.process = process;
         seen.paused = false;
@@ -78,11 +80,9 @@ impl Slot {
     }
 }
 
-/// Keeps a program running for as long as it is wanted, for ever.
+/// Keeps a program running for as long as it is wanted, until the lab is taken down.
 pub(super) async fn keep(supervisor: Arc<Supervisor>, slot: Arc<Slot>) {
     let name = slot.program.full_name();
-    let namespace = supervisor.settings.plan.namespace(&slot.program.place);
-    let log = supervisor.settings.layout.log(&slot.program.place, &slot.program.name);
     let mut wanted = slot.wanted.subscribe();
     let mut again = FIRST_AGAIN;
     loop {
@@ -90,21 +90,14 @@ pub(super) async fn keep(supervisor: Arc<Supervisor>, slot: Arc<Slot>) {
             return;
         }
         let started = Instant::now();
-        match slot.program.start(&namespace, &log) {
-            Ok(mut child) => {
-                let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(ProcessId::of);
-                if let Some(process) = process
-                    && let Err(error) = supervisor.record(|state| {
-                        state.processes.insert(name.clone(), process);
-                    })
-                {
-                    tracing::error!(program = name, error = &error as &dyn std::error::Error, "not recorded");
-                }
-                slot.became(process);
+        match supervisor.spawn(&slot) {
+            Ok(Some(mut child)) => {
                 tracing::info!(program = name, pid = child.id(), "started");
                 let ended = child.wait().await;
                 tracing::info!(program = name, ?ended, "ended");
             }
+            Ok(None) if supervisor.is_closing() => return,
+            Ok(None) => continue,
             Err(error) => tracing::error!(program = name, %error, "cannot be started"),
         }
         slot.became(None);

@@ -38,7 +38,7 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, repository, operators } = self.settings.clone();
+        let super::Settings { plan, layout, programs, repository, operators, .. } = self.settings.clone();
         let places = plan.places();
 
         let done = self.begin("network: four namespaces, nothing of them on the host");
@@ -143,15 +143,29 @@ impl Supervisor {
             .map(|port| format!("https://127.0.0.1:{port}"))
             .collect();
         let dir = layout.dir.display();
-        let mut text = format!(
-            "# To be sourced: . {dir}/env\nexport PATH=\"{}:$PATH\"\nexport KUBECONFIG=\"{dir}/kubeconfig\"\nexport TANDEM_LAB_DIR=\"{dir}\"\n",
-            programs.own.display()
-        );
-        text.push_str(&format!("export TANDEM_ARBITER_ENDPOINTS=\"{}\"\n", arbiter.join(",")));
         let pki = layout.pki(WITNESS);
-        for (name, file) in [("CA", "arbiter-ca.crt"), ("CERT", "arbiter-root.crt"), ("KEY", "arbiter-root.key")] {
-            text.push_str(&format!("export TANDEM_ARBITER_{name}=\"{}\"\n", pki.join(file).display()));
-        }
+        let places: Vec<String> = plan.places().into_iter().map(|place| place.name).collect();
+        let text = format!(
+            "# To be sourced: . {dir}/env
+export PATH=\"{own}:$PATH\"
+# Contexts: {contexts}; the first is the current one.
+export KUBECONFIG=\"{dir}/kubeconfig\"
+# The lab that `tandem lab` speaks to, from any folder.
+export TANDEM_LAB_DIR=\"{dir}\"
+# For a look into the arbiter, as root; no program of Tandem's reads these. The members: {members}.
+#   ETCDCTL_API=3 etcdctl --endpoints=$TANDEM_ARBITER_ENDPOINTS --cacert=$TANDEM_ARBITER_CA \\
+#     --cert=$TANDEM_ARBITER_CERT --key=$TANDEM_ARBITER_KEY get --prefix --keys-only /tandem/v1/
+export TANDEM_ARBITER_ENDPOINTS=\"{endpoints}\"
+export TANDEM_ARBITER_CA=\"{pki}/arbiter-ca.crt\"
+export TANDEM_ARBITER_CERT=\"{pki}/arbiter-root.crt\"
+export TANDEM_ARBITER_KEY=\"{pki}/arbiter-root.key\"
+",
+            own = programs.own.display(),
+            contexts = plan.sites.join(" and "),
+            members = places.join(", "),
+            endpoints = arbiter.join(","),
+            pki = pki.display(),
+        );
         fs::write(layout.env(), text)
     }
 }

@@ -2,12 +2,13 @@
 
 use nix::sched::{CloneFlags, setns};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+use tandem_lab::claim;
 use tandem_lab::layout::Layout;
 use tandem_lab::plan::Plan;
 use tandem_lab::state::State;
@@ -45,6 +46,11 @@ impl Said {
         self.all()
     }
 
+    /// With which code it ended.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.0.status.code()
+    }
+
     /// It failed, and said why.
     #[track_caller]
     pub(crate) fn failure(self) -> String {
@@ -66,12 +72,16 @@ impl Bench {
     /// Nothing is started yet.
     pub(crate) fn new(name: &str) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "these tests make network namespaces: run them as root");
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Runs at the same time have different process ids, tests of one run different numbers.
-        let number = (std::process::id() * 8 + NEXT.fetch_add(1, Ordering::Relaxed)) % 100;
-        let (prefix, base) = (format!("t{name}{}", std::process::id() % 10_000), format!("10.{}", 100 + number));
-        let plan = Plan::new(&prefix, &base, "dc-a,dc-b").unwrap();
-        Self { dir: tempfile::tempdir().unwrap(), prefix, base, plan }
+        let dir = tempfile::Builder::new().prefix(&format!("tandem-{name}-")).tempdir().unwrap();
+        // Taken now, so that no other run has it either; begun at different numbers, so that few meet.
+        let first = std::process::id();
+        let free = (0..100).map(|next| (first + next) % 100).find_map(|number| {
+            let (prefix, base) = (format!("t{number}"), format!("10.{}", 100 + number));
+            let plan = Plan::new(&prefix, &base, "dc-a,dc-b").unwrap();
+            claim::take(&plan, &Layout { dir: dir.path().to_owned() }).is_ok().then_some((prefix, base, plan))
+        });
+        let (prefix, base, plan) = free.expect("one prefix of a hundred is free");
+        Self { dir, prefix, base, plan }
     }
 
     /// The lab's folder.
@@ -79,9 +89,15 @@ impl Bench {
         self.dir.path()
     }
 
-    /// What this lab is started with.
-    pub(crate) fn up_arguments(&self) -> [&str; 6] {
-        ["up", "--no-operators", "--prefix", &self.prefix, "--base", &self.base]
+    /// What this lab is started with. It does not outlive the test run, whatever becomes of that.
+    pub(crate) fn up_arguments(&self) -> Vec<String> {
+        self.up_arguments_until(std::process::id())
+    }
+
+    fn up_arguments_until(&self, pid: u32) -> Vec<String> {
+        let pid = pid.to_string();
+        let all = ["up", "--no-operators", "--prefix", &self.prefix, "--base", &self.base, "--until-pid", &pid];
+        all.map(str::to_owned).to_vec()
     }
 
     /// Starts it.
@@ -94,23 +110,28 @@ impl Bench {
 
     /// Starts it, and does not wait.
     pub(crate) fn spawn_up(&self) -> Child {
-        let mut command = self.command(self.dir(), &self.up_arguments());
+        self.spawn_up_until(std::process::id())
+    }
+
+    /// Starts it for as long as a process runs, and does not wait.
+    pub(crate) fn spawn_up_until(&self, pid: u32) -> Child {
+        let mut command = self.command(self.dir(), &self.up_arguments_until(pid));
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    fn command(&self, dir: &Path, arguments: &[&str]) -> Command {
+    fn command(&self, dir: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(arguments).arg("--dir").arg(dir).stdin(Stdio::null());
         command
     }
 
     /// Runs `tandem-lab` on this lab.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Said {
         self.run_in(self.dir(), arguments)
     }
 
     /// Runs `tandem-lab` on another folder.
-    pub(crate) fn run_in(&self, dir: &Path, arguments: &[&str]) -> Said {
+    pub(crate) fn run_in(&self, dir: &Path, arguments: &[impl AsRef<OsStr>]) -> Said {
         Said(self.command(dir, arguments).output().unwrap())
     }
 
@@ -201,6 +222,8 @@ impl Drop for Bench {
             // It may be down already.
             let _ = self.command(self.dir(), &["down"]).output();
         }
+        // As may be the claim.
+        let _ = claim::give_back(&self.plan, &Layout { dir: self.dir().to_owned() });
     }
 }
 
@@ -233,9 +256,9 @@ pub(crate) fn processes(namespace: &str) -> Vec<i32> {
 /// The TCP ports that are listened on in a network namespace.
 pub(crate) fn listeners(namespace: &str) -> Vec<(Ipv4Addr, u16)> {
     const LISTENS: &str = "0A";
-    // Go's wildcard listeners are in the second file.
-    let read = |file: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap();
-    let text = inside(namespace, || read("tcp") + &read("tcp6"));
+    // Go's wildcard listeners are in the second file, which is not there where the kernel has no IPv6.
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{file}"));
+    let text = inside(namespace, || read("tcp").unwrap() + &read("tcp6").unwrap_or_default());
     let mut found = Vec::new();
     for line in text.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();
