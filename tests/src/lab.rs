@@ -1,14 +1,21 @@
 //! A lab for tests: its own names, addresses and folder, gone when it is dropped.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+/// What `tandem lab up` exits with when another lab has the prefix.
+const TAKEN: i32 = 3;
+/// How many prefixes there are for labs of tests.
+const PREFIXES: u32 = 100;
 
 /// A running lab.
 #[derive(Debug)]
 pub struct Lab {
     dir: tempfile::TempDir,
     bin: PathBuf,
+    keep: AtomicBool,
 }
 
 fn programs() -> PathBuf {
@@ -24,22 +31,36 @@ fn programs() -> PathBuf {
 }
 
 impl Lab {
-    /// Starts a lab beside whatever else runs on the machine.
+    /// Starts a lab beside whatever else runs on the machine. It does not outlive this process.
     ///
     /// # Panics
-    /// When it does not start; its output says why.
+    /// When it does not start; its output says why, and its logs are kept.
     #[must_use]
     pub fn start(name: &str) -> Self {
-        let lab = Self { dir: tempfile::tempdir().unwrap(), bin: programs() };
-        // Two test runs at once get different names and addresses from their process ids.
-        let number = std::process::id() % 90;
-        let prefix = format!("t{name}{number}");
-        let base = format!("10.{}", 100 + number);
-        let started = Instant::now();
-        let status = lab.command(&["up", "--prefix", &prefix, "--base", &base]).status().unwrap();
-        assert!(status.success(), "the lab did not start");
-        println!("lab up in {:.1} s", started.elapsed().as_secs_f64());
-        lab
+        let dir = tempfile::Builder::new().prefix(&format!("tandem-{name}-")).tempdir().unwrap();
+        let lab = Self { dir, bin: programs(), keep: AtomicBool::new(false) };
+        // Runs that start at the same time begin to look at different numbers.
+        let first = std::process::id();
+        for number in (0..PREFIXES).map(|next| (first + next) % PREFIXES) {
+            let started = Instant::now();
+            let status = lab.up(number);
+            if status.success() {
+                println!("lab up in {:.1} s", started.elapsed().as_secs_f64());
+                return lab;
+            }
+            if status.code() != Some(TAKEN) {
+                lab.keep_logs();
+                panic!("the lab did not start ({status}); its output is above");
+            }
+        }
+        panic!("other labs have all {PREFIXES} prefixes");
+    }
+
+    /// Starts it with one of the prefixes and address ranges that are for tests.
+    fn up(&self, number: u32) -> ExitStatus {
+        let (prefix, base, own) =
+            (format!("t{number}"), format!("10.{}", 100 + number), std::process::id().to_string());
+        self.command(&["up", "--prefix", &prefix, "--base", &base, "--until-pid", &own]).status().unwrap()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -79,12 +100,10 @@ impl Lab {
         kube::Client::try_from(config).unwrap()
     }
 
-    /// Copies the lab's folder to where it stays, and says where.
+    /// Has the lab's logs stay where they are when it goes down, and says where. Keys and data go all the same.
     pub fn keep_logs(&self) {
-        let kept = std::env::temp_dir().join(format!("tandem-lab-{}", std::process::id()));
-        match Command::new("cp").arg("-r").arg(self.dir.path()).arg(&kept).status() {
-            Ok(status) if status.success() => eprintln!("the lab's logs are in {}", kept.display()),
-            other => eprintln!("the lab's logs could not be kept: {other:?}"),
+        if !self.keep.swap(true, Ordering::Relaxed) {
+            eprintln!("the lab's logs stay in {}", self.dir.path().display());
         }
     }
 
@@ -99,7 +118,11 @@ impl Drop for Lab {
     fn drop(&mut self) {
         match self.command(&["down"]).output() {
             Ok(output) if output.status.success() => {}
-            other => eprintln!("the lab did not go down: {other:?}"),
+            other => {
+                eprintln!("the lab did not go down: {other:?}");
+                self.keep_logs();
+            }
         }
+        self.dir.disable_cleanup(self.keep.load(Ordering::Relaxed));
     }
 }
