@@ -12,15 +12,28 @@ TOOLS := $(TANDEM_CACHE)/tools
 CARGO_DENY_VERSION := 0.20.2
 INVENTORY ?= tests/data/bozhou/inventory.csv
 LAB ?= $(CURDIR)/.lab
-SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo --preserve-env=TANDEM_CACHE,TANDEM_KUBE_BIN,KUBEBUILDER_ASSETS,PATH)
+KEPT := TANDEM_CACHE,TANDEM_BIN,TANDEM_KUBE_BIN,KUBEBUILDER_ASSETS,CARGO_TARGET_DIR,RUST_BACKTRACE,PATH
+SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo --preserve-env=$(KEPT))
+# Tests on the lab are built by whoever calls make, and run as root.
+RUNNER := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
-# What the build, and what the lab, need of Debian. A kubectl that is there already, from wherever, is left alone.
-BUILD_PACKAGES := gcc make protobuf-compiler libprotobuf-dev
-LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux
+# What the build, and what the lab, need of Debian. A python3 or kubectl that is there already, from wherever, is left alone.
+unless = $(if $(shell command -v $(1) 2>/dev/null),,$(2))
+BUILD_PACKAGES := gcc libc6-dev make protobuf-compiler libprotobuf-dev $(call unless,python3,python3)
+LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux $(call unless,kubectl,kubernetes-client)
 
+# What is said may have two commas.
+comma := ,
 define say
-@printf '\033[1m==> %s\033[0m\n' "$(1)"
+@printf '\033[1m==> %s\033[0m\n' "$(1)$(if $(2),$(comma)$(2))$(if $(3),$(comma)$(3))"
 endef
+
+# Asks for a password now, where one is needed, and not minutes later.
+.PHONY: root
+root:
+	@$(if $(SUDO),command -v sudo >/dev/null && sudo true,:) || { \
+		echo 'error: the lab makes network namespaces, which only root can' >&2; \
+		echo '  mend it: call make as root, or as somebody who may use sudo' >&2; exit 1; }
 
 .PHONY: help
 help: ## list the targets
@@ -30,7 +43,7 @@ help: ## list the targets
 		'$(INVENTORY)' '$(LAB)' '$(TANDEM_CACHE)' "$${TANDEM_KUBE_BIN:-(built from Debian's source package)}"
 
 .PHONY: up
-up: programs control-plane ## start two data centres with the city's agencies in them
+up: root programs control-plane ## start two data centres with the city's agencies in them
 	$(call say,starting the lab in $(LAB) and importing $(INVENTORY))
 	@$(SUDO) $(BIN)/tandem-lab up --dir $(LAB) --import $(INVENTORY)
 
@@ -49,7 +62,7 @@ build-packages:
 
 .PHONY: lab-packages
 lab-packages:
-	@scripts/ensure-packages $(LAB_PACKAGES) $(if $(shell command -v kubectl),,kubernetes-client)
+	@scripts/ensure-packages $(LAB_PACKAGES)
 
 .PHONY: programs
 programs: build-packages ## build tandem, tandem-operator and tandem-lab
@@ -103,16 +116,25 @@ structure: build-packages
 	$(call say,crate directions are as drawn)
 	@cargo test --quiet --locked -p tandem-tests --test structure
 
+LAB_TEST = TANDEM_BIN=$(BIN) cargo test --locked $(RUNNER) -p $(1) --test $(2) -- --nocapture --test-threads 1
+
 .PHONY: test
-test: programs control-plane ## all tests: units, properties, and end to end on the lab (needs root)
+test: root programs control-plane ## all tests: units, properties, the lab, end to end, the whole city
 	$(call say,unit and property tests)
 	@cargo test --workspace --locked --exclude tandem-tests --exclude tandem-lab
-	@cargo test --locked -p tandem-lab --lib --bins
-	$(call say,tests on the lab: its life, then the city)
-	@cargo test --locked -p tandem-lab --test lifecycle -- --nocapture --test-threads 1
-	@TANDEM_BIN=$(BIN) cargo test --locked -p tandem-tests --test e2e -- --nocapture --test-threads 1
+	@cargo test --locked $(RUNNER) -p tandem-lab --lib --bins
+	$(call say,the life of a lab)
+	@$(call LAB_TEST,tandem-lab,lifecycle)
+	$(call say,end to end on a lab)
+	@$(call LAB_TEST,tandem-tests,e2e)
+	$(call say,the whole city on a lab (about 3 minutes))
+	@$(call LAB_TEST,tandem-tests,city)
 
 .PHONY: soak
-soak: programs control-plane ## the tests that take long; not part of CI
-	$(call say,the whole city, twice over)
-	@TANDEM_BIN=$(BIN) cargo test --locked -p tandem-tests --test city -- --nocapture --test-threads 1 --include-ignored
+soak: root programs control-plane ## the tests on the lab, three times over; not part of CI
+	@for round in 1 2 3; do \
+		printf '\033[1m==> round %s of 3\033[0m\n' $$round; \
+		$(call LAB_TEST,tandem-lab,lifecycle); \
+		$(call LAB_TEST,tandem-tests,e2e); \
+		$(call LAB_TEST,tandem-tests,city); \
+	done
