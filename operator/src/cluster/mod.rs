@@ -8,9 +8,8 @@ pub use mirror::{Mirror, ObjectName};
 
 use crate::chain::Chain;
 use crate::metrics::Metrics;
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::api::core::v1::{EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{ApiResource, DynamicObject, ObjectMeta, PostParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -155,8 +154,8 @@ impl Cluster {
         }
     }
 
-    /// An Event about an object without a namespace. An API server before 1.22 takes it in `default` only, where the
-    /// recorder would not put it.
+    /// An Event about an object without a namespace. The recorder writes those of `events.k8s.io`, which an API server
+    /// before 1.22 takes in `kube-system` only; those of the core group it takes in `default`, as every later one does.
     async fn tell_of_cluster(
         &self,
         about: ObjectReference,
@@ -164,24 +163,24 @@ impl Cluster {
         reason: &str,
         note: String,
     ) -> Result<(), kube::Error> {
-        let events: Api<events::v1::Event> = Api::namespaced(self.client.clone(), "default");
+        let events: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(self.client.clone(), "default");
         #[allow(clippy::disallowed_methods)] // an edge: the time is written for people to read
         let now = jiff::Timestamp::now();
         let name = about.name.as_deref().unwrap_or_default();
-        let event = events::v1::Event {
+        let event = k8s_openapi::api::core::v1::Event {
             metadata: ObjectMeta { name: Some(format!("{name}.{:x}", now.as_nanosecond())), ..ObjectMeta::default() },
-            action: Some("Reconcile".to_owned()),
-            event_time: Some(MicroTime(now)),
-            note: Some(note),
+            involved_object: about,
             reason: Some(reason.to_owned()),
-            regarding: Some(about),
-            reporting_controller: Some("tandem-operator".to_owned()),
-            reporting_instance: Some(self.site.clone()),
+            message: Some(note),
             type_: Some(match type_ {
                 EventType::Normal => "Normal".to_owned(),
                 EventType::Warning => "Warning".to_owned(),
             }),
-            ..events::v1::Event::default()
+            source: Some(EventSource { component: Some("tandem-operator".to_owned()), host: Some(self.site.clone()) }),
+            first_timestamp: Some(Time(now)),
+            last_timestamp: Some(Time(now)),
+            count: Some(1),
+            ..k8s_openapi::api::core::v1::Event::default()
         };
         events.create(&PostParams::default(), &event).await.map(drop)
     }

@@ -31,6 +31,9 @@ use tandem_crds::{Application, Environment, Kind, TandemKind};
 /// How soon to look again at what only time or somebody else can mend.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// How soon to look again for a Secret: only its presence may be asked, so there is nothing to watch.
+const LOOK_FOR_SECRET: Duration = Duration::from_secs(10);
+
 /// Why a reconcile did not come to a report.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvisionError {
@@ -67,7 +70,11 @@ pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
             Outcome::After(LOOK_AGAIN)
         }
         Ok(report) => {
-            let again = (!report.ready).then_some(LOOK_AGAIN);
+            let again = match report.reason {
+                _ if report.ready => None,
+                Reason::SecretMissing => Some(LOOK_FOR_SECRET),
+                _ => Some(LOOK_AGAIN),
+            };
             context.reporter.report(&key, &record, report);
             context.progress.done(&key, record.revision);
             again.map_or(Outcome::Done, Outcome::After)
