@@ -1,4 +1,4 @@
-//! The whole city: Bozhou's 54 units and 530 application systems, in both sites. Part of `make soak`.
+//! The whole city: Bozhou's 54 units and 530 application systems, in both sites.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use kube::api::{DynamicObject, ListParams};
