@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::{
-    ActError, BrakeStates, Burial, Publication as LivePublication, PublishError, ReadError, Rider, SpecBatches, StatusBatches,
-    StatusReport,
+    ActError, BrakeStates, Burial, Publication as LivePublication, PublishError, ReadError, Rider, SpecBatches,
+    StatusBatches, StatusReport,
 };
 use tandem_arbiter::clock::{BootClock, Clock};
 use tandem_arbiter::membership::{Identity, LeaderToken, MembershipError, Timing, TooShort, View, run_membership};
-use tandem_arbiter::records::{BrakeRecord, Confirmation, ConflictRecord, GroupRecord, Key, LeaderRecord, StatusRecord, decode};
+use tandem_arbiter::records::{
+    BrakeRecord, Confirmation, ConflictRecord, GroupRecord, Key, LeaderRecord, StatusRecord, decode,
+};
 use tandem_arbiter::store::{EtcdConfig, EtcdStore, Store, StoreError};
 use tandem_arbiter::txn::Mandate;
 use tandem_core::ledger;

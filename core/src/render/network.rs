@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use tandem_crds::{Application, ApplicationRef, SecurityProfile};
 
-use super::manifest::unless_empty;
 use super::Manifest;
+use super::manifest::unless_empty;
 use crate::names;
 
 const API: &str = "networking.k8s.io/v1";

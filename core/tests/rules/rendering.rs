@@ -149,10 +149,7 @@ fn what_is_not_published_is_not_rendered() {
     assert!(matches!(refused, Err(RenderError::NoId { ref name, .. }) if name == "hall"), "{refused:?}");
     let mut environment = environment();
     environment.spec.id = Some(String::new());
-    assert!(matches!(
-        render::environment(&environment, &unit(), &profile()),
-        Err(RenderError::NoId { .. })
-    ));
+    assert!(matches!(render::environment(&environment, &unit(), &profile()), Err(RenderError::NoId { .. })));
 }
 
 #[test]
@@ -165,10 +162,7 @@ fn what_does_not_belong_together_is_not_rendered() {
     ));
     let mut environment = environment();
     environment.spec.unit = "health".to_owned();
-    assert!(matches!(
-        render::environment(&environment, &unit(), &profile()),
-        Err(RenderError::WrongUnit { .. })
-    ));
+    assert!(matches!(render::environment(&environment, &unit(), &profile()), Err(RenderError::WrongUnit { .. })));
 }
 
 #[test]

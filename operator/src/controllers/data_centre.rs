@@ -46,10 +46,7 @@ async fn mark_shared_namespaces(context: &Context) -> Result<Vec<String>, Provis
 
 /// The namespaces that environments share: name, role, and the setting that names them.
 fn shared_namespaces(config: &Config) -> [(&str, &'static str, &'static str); 2] {
-    [
-        (&config.dns_namespace, ROLE_DNS, "dnsNamespace"),
-        (&config.gateway_namespace, ROLE_GATEWAY, "gatewayNamespace"),
-    ]
+    [(&config.dns_namespace, ROLE_DNS, "dnsNamespace"), (&config.gateway_namespace, ROLE_GATEWAY, "gatewayNamespace")]
 }
 
 /// Whether a namespace is one that every environment may talk with.

@@ -63,9 +63,7 @@ pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
         Record::Live(live) => reconcile(&context, live).await,
     };
     match result {
-        Ok(report)
-            if !context.held.is_empty() && matches!(report.reason, Reason::NotFound | Reason::Progressing) =>
-        {
+        Ok(report) if !context.held.is_empty() && matches!(report.reason, Reason::NotFound | Reason::Progressing) => {
             // What it waits for may be held back by the brake; that is told of the data centre, not of each object.
             Outcome::After(LOOK_AGAIN)
         }

@@ -62,11 +62,7 @@ pub(super) async fn follow(context: &Context, key: &ObjectKey) -> Result<Outcome
 
 /// Takes away what was made for an object that is over, before the object itself: it is the last to know that id. Says
 /// whether all is gone. Its key may have passed to a new object already, whose own things then bear the same names.
-async fn cleared(
-    context: &Context,
-    local: &Local<'_>,
-    live: Option<(&SpecRecord, i64)>,
-) -> Result<bool, SyncError> {
+async fn cleared(context: &Context, local: &Local<'_>, live: Option<(&SpecRecord, i64)>) -> Result<bool, SyncError> {
     let Some(view) = local.view() else { return Ok(true) };
     // Only what bore the id while it was in step with the arbiter was ever provisioned.
     let (Some(id), Some(_)) = (view.id, view.arbiter_revision) else { return Ok(true) };
