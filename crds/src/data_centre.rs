@@ -88,6 +88,30 @@ pub struct DataCentreStatus {
     /// What the environments may take at the site, whichever site is active: the sum of their quotas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<Capacity>,
+    /// Whether the site's heartbeats move, as seen from where this status is read. Absent where nobody has looked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<bool>,
+    /// Whether the site has fenced itself: it holds nothing until the arbiter answers it again. Of the other site, what it
+    /// said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced: Option<bool>,
+    /// The holds in the arbiter that forbid every promotion here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<HoldSeen>,
+}
+
+/// A hold in the arbiter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldSeen {
+    /// What it covers: `site/…` or `all`.
+    pub scope: String,
+    /// Why it was set.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Who set it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
 }
 
 /// An operator replica that is heard.

@@ -39,7 +39,7 @@ pub enum Kind {
 pub struct UnknownKind(pub String);
 
 impl Kind {
-    /// Every kind.
+    /// Every kind that is published and followed. [`Failover`](crate::Failover) is not: it stays at its site.
     pub const ALL: [Self; 6] = [
         Self::DataCentre,
         Self::SecurityProfile,

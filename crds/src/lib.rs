@@ -15,6 +15,7 @@ mod application;
 mod common;
 mod data_centre;
 mod environment;
+mod failover;
 mod failover_group;
 mod kind;
 pub mod manifests;
@@ -29,9 +30,16 @@ pub use application::{
     ComponentResources, Endpoint, EnvVar, HttpGet, Port, Probe, Probes, Protocol, Replicas, StandbyClass,
 };
 pub use common::{Capacity, DisplayName, GROUP, VERSION};
-pub use data_centre::{DataCentre, DataCentreSpec, DataCentreStatus, Member, Preference};
+pub use data_centre::{DataCentre, DataCentreSpec, DataCentreStatus, HoldSeen, Member, Preference};
 pub use environment::{Environment, EnvironmentMember, EnvironmentSpec, EnvironmentStatus, MemberRole, Purpose, Quota};
-pub use failover_group::{FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMode, GroupPhase};
+pub use failover::{
+    DEFAULT_MAX_PARALLEL, DataLoss, Failover, FailoverApproval, FailoverPhase, FailoverSelector, FailoverSpec,
+    FailoverStatus, FailoverType, FailoverWave, GroupMove, HOLD, HOLD_ALL, HOLD_ALL_CLEAR, HOLD_CLEAR, MoveStep,
+};
+pub use failover_group::{
+    FailoverDeadlines, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMode, GroupPhase, GroupReadiness,
+    Protection, StateProvider, Why,
+};
 pub use kind::{Kind, TandemKind, UnknownKind};
 pub use quantity::Quantity;
 pub use security_profile::{

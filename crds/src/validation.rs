@@ -2,8 +2,9 @@
 //!
 //! An API server before 1.25 does not know the rules, so Tandem holds every object to them itself before it acts on it.
 
-use crate::kind::TandemKind;
+use kube::core::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, Validator, compile_schema};
+use serde::Serialize;
 use serde_json::Value;
 use std::any::TypeId;
 use std::cell::RefCell;
@@ -34,7 +35,10 @@ thread_local! {
 /// Every rule of its schema that an object breaks. With `before` (the object as it was last accepted), rules about changes
 /// are evaluated too.
 #[must_use]
-pub fn broken_rules<K: TandemKind>(object: &K, before: Option<&K>) -> Vec<BrokenRule> {
+pub fn broken_rules<K>(object: &K, before: Option<&K>) -> Vec<BrokenRule>
+where
+    K: CustomResourceExt + Serialize + 'static,
+{
     let compiled = COMPILED.with_borrow_mut(|compiled| {
         Rc::clone(compiled.entry(TypeId::of::<K>()).or_insert_with(|| Rc::new(compile_schema(&schema::<K>()))))
     });
@@ -51,7 +55,7 @@ pub fn broken_rules<K: TandemKind>(object: &K, before: Option<&K>) -> Vec<Broken
 }
 
 /// The OpenAPI schema of a kind, with its rules.
-pub(crate) fn schema<K: TandemKind>() -> Value {
+pub(crate) fn schema<K: CustomResourceExt>() -> Value {
     K::crd()
         .spec
         .versions

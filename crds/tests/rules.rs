@@ -1,22 +1,27 @@
 //! The rules of the schemas, each with an object that keeps it and one that breaks it.
 #![allow(clippy::unwrap_used)]
 
+use kube::core::CustomResourceExt;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tandem_crds::validation::broken_rules;
-use tandem_crds::{Application, Environment, FailoverGroup, SecurityProfile, TandemKind, Unit};
+use tandem_crds::{Application, Environment, Failover, FailoverGroup, SecurityProfile, Unit};
 
-fn accepts<K: TandemKind>(object: Value) {
+trait Ruled: CustomResourceExt + Serialize + DeserializeOwned + 'static {}
+impl<K: CustomResourceExt + Serialize + DeserializeOwned + 'static> Ruled for K {}
+
+fn accepts<K: Ruled>(object: Value) {
     let object: K = serde_json::from_value(object).unwrap();
     assert_eq!(broken_rules(&object, None), []);
 }
 
-fn rejects<K: TandemKind>(object: Value, because: &str) {
+fn rejects<K: Ruled>(object: Value, because: &str) {
     let object: K = serde_json::from_value(object).unwrap();
     let broken = broken_rules(&object, None);
     assert!(broken.iter().any(|rule| rule.message.contains(because)), "{broken:?} does not say '{because}'");
 }
 
-fn rejects_change<K: TandemKind>(before: Value, after: Value, because: &str) {
+fn rejects_change<K: Ruled>(before: Value, after: Value, because: &str) {
     let before: K = serde_json::from_value(before).unwrap();
     let after: K = serde_json::from_value(after).unwrap();
     assert_eq!(broken_rules(&before, None), []);
@@ -147,4 +152,112 @@ fn a_profile_for_level_three_is_strict() {
     accepts::<SecurityProfile>(profile(3, "Restricted", true));
     rejects::<SecurityProfile>(profile(3, "Baseline", true), "podSecurity Restricted");
     rejects::<SecurityProfile>(profile(3, "Restricted", false), "requireDigest");
+}
+
+fn group(name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "tandem.dev/v1alpha1", "kind": "FailoverGroup", "metadata": {"name": name}, "spec": spec})
+}
+
+#[test]
+fn a_group_keeps_the_platforms_floors() {
+    accepts::<FailoverGroup>(group("tax", &json!({})));
+    accepts::<FailoverGroup>(group("tax", &json!({"minReadySeconds": 60, "dwellSeconds": 300, "automaticPerDay": 3})));
+    rejects::<FailoverGroup>(group("tax", &json!({"minReadySeconds": 59})), "set 60 or more");
+    rejects::<FailoverGroup>(group("tax", &json!({"dwellSeconds": 299})), "set 300 or more");
+    rejects::<FailoverGroup>(group("tax", &json!({"automaticPerDay": 4})), "set 3 or less");
+    rejects::<FailoverGroup>(group("tax", &json!({"scaleAfterSeconds": 59})), "set 60 or more");
+    accepts::<FailoverGroup>(group("tax", &json!({"deadlines": {"claimSeconds": 6, "quiesceSeconds": 1}})));
+    rejects::<FailoverGroup>(group("tax", &json!({"deadlines": {"claimSeconds": 5}})), "6 or more");
+}
+
+#[test]
+fn the_defaults_of_a_group_are_those_of_the_schema() {
+    let read: FailoverGroup = serde_json::from_value(group("tax", &json!({}))).unwrap();
+    assert_eq!(read.spec, tandem_crds::FailoverGroupSpec::default());
+    assert_eq!((read.spec.min_ready_seconds, read.spec.dwell_seconds, read.spec.automatic_per_day), (600, 1800, 1));
+}
+
+#[test]
+fn a_group_depends_on_others_once() {
+    accepts::<FailoverGroup>(group("tax", &json!({"dependsOn": ["identity", "ledger"]})));
+    rejects::<FailoverGroup>(group("tax", &json!({"dependsOn": ["tax"]})), "names the group itself");
+    rejects::<FailoverGroup>(group("tax", &json!({"dependsOn": ["ledger", "ledger"]})), "name each once");
+}
+
+fn failover(more: &Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "tandem.dev/v1alpha1", "kind": "Failover", "metadata": {"name": "move-7"},
+        "spec": {"type": "Failover", "to": "dc-b", "selector": {"groups": ["tax"]}, "reason": "dc-a lost power"}
+    });
+    for (key, value) in more.as_object().unwrap() {
+        object["spec"][key] = value.clone();
+    }
+    object
+}
+
+#[test]
+fn a_failover_selects_in_one_way() {
+    accepts::<Failover>(failover(&json!({})));
+    for selector in [json!({"all": true}), json!({"site": "dc-a"}), json!({"unit": "health"})] {
+        accepts::<Failover>(failover(&json!({"selector": selector})));
+    }
+    for selector in [json!({}), json!({"all": false}), json!({"groups": []}), json!({"groups": ["tax"], "all": true})] {
+        rejects::<Failover>(failover(&json!({"selector": selector})), "exactly one of");
+    }
+}
+
+#[test]
+fn a_failover_is_not_changed() {
+    let before = || failover(&json!({"expectedEpochs": {"tax": 3}, "requestedBy": "li"}));
+    for (field, value) in [
+        ("type", json!("Switchover")),
+        ("from", json!("dc-a")),
+        ("to", json!("dc-c")),
+        ("selector", json!({"all": true})),
+        ("expectedEpochs", json!({"tax": 4})),
+        ("idempotencyKey", json!("move-8")),
+        ("reason", json!("another")),
+        ("requestedBy", json!("wang")),
+        ("acceptDataLoss", json!({"maxSeconds": 30})),
+        ("despiteNotReady", json!(true)),
+        ("maxParallel", json!(3)),
+    ] {
+        let mut after = before();
+        after["spec"][field] = value;
+        rejects_change::<Failover>(before(), after, &format!("spec.{field} cannot be changed"));
+    }
+}
+
+#[test]
+fn a_failover_is_approved_paused_and_aborted() {
+    let approval = |by: &str| json!({"by": by, "at": "2030-01-02T03:04:05Z"});
+    let changed = |before: Value, after: Value| {
+        let [before, after] = [before, after].map(|object| serde_json::from_value::<Failover>(object).unwrap());
+        broken_rules(&after, Some(&before))
+    };
+    let one = failover(&json!({"approvals": [approval("li")]}));
+    let two = failover(&json!({"approvals": [approval("li"), approval("wang")], "pause": true}));
+    assert_eq!(changed(failover(&json!({})), one.clone()), []);
+    assert_eq!(changed(one.clone(), two.clone()), []);
+    assert_eq!(
+        changed(two.clone(), failover(&json!({"approvals": [approval("li"), approval("wang")], "abort": true}))),
+        []
+    );
+    rejects_change::<Failover>(two, one.clone(), "can only be added to");
+    rejects_change::<Failover>(one, failover(&json!({"approvals": [approval("wang")]})), "can only be added to");
+    rejects_change::<Failover>(failover(&json!({"abort": true})), failover(&json!({})), "never withdrawn");
+}
+
+#[test]
+fn what_a_planned_move_cannot_have() {
+    accepts::<Failover>(failover(&json!({"acceptDataLoss": {"maxSeconds": 30}, "despiteNotReady": true})));
+    let planned = |more: Value| {
+        let mut object = failover(&more);
+        object["spec"]["type"] = json!("Switchover");
+        object
+    };
+    accepts::<Failover>(planned(json!({})));
+    rejects::<Failover>(planned(json!({"acceptDataLoss": {}})), "loses nothing");
+    rejects::<Failover>(planned(json!({"despiteNotReady": true})), "needs a target that is ready");
+    rejects::<Failover>(failover(&json!({"from": "dc-b"})), "must be two sites");
 }
