@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod drift;
+pub mod failover;
 pub mod ledger;
 pub mod names;
 pub mod render;

@@ -1,0 +1,9 @@
+mod admission;
+mod crashes;
+mod faults;
+mod guards;
+mod order;
+mod reference;
+mod table;
+mod texts;
+mod toy;

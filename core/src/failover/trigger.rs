@@ -1,0 +1,58 @@
+//! Whether an unplanned failover begins by itself.
+
+use std::time::Duration;
+
+use super::{Phase, Reason, Request, Situation, gates};
+
+/// Whether an unplanned failover begins by itself, or why not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Make the execution, unless it is there already.
+    Start {
+        /// Its id: the same for every replica that sees the same silence, so that it is made once.
+        execution: String,
+        /// The silent holder.
+        from: String,
+        /// The site that takes over: the reader's.
+        to: String,
+        /// The group's epoch.
+        epoch: u64,
+        /// Newest revision among the holder's heartbeats, for [`Request::automatic`].
+        watched: i64,
+    },
+    /// Not now, because of all of these.
+    Not(Vec<Reason>),
+}
+
+/// Whether this site's leader begins an unplanned failover of `group` to itself. Every gate of [`super::unplanned`] is looked
+/// at again by [`step`](super::step) before the take-over.
+#[must_use]
+pub fn automatic(group: &str, situation: &Situation, now: Duration) -> Trigger {
+    let s = situation;
+    if s.record.active == s.me {
+        return Trigger::Not(vec![Reason::HeldHere]);
+    }
+    let mut why = Vec::new();
+    if !s.leads {
+        why.push(Reason::NotLeader);
+    }
+    if s.fenced {
+        why.push(Reason::Fenced { site: s.me.clone() });
+    }
+    if let Phase::Released { to } = &s.record.phase {
+        why.push(Reason::ReleasedTo { site: to.clone() });
+    }
+    let watched = s.silence.map_or(0, |silence| silence.newest);
+    let request = Request { automatic: Some(watched), ..Request::default() };
+    why.extend(gates::unplanned(s, &request, &s.me, now));
+    if !why.is_empty() {
+        return Trigger::Not(why);
+    }
+    Trigger::Start {
+        execution: format!("auto-{group}-{}-{watched}", s.record.epoch),
+        from: s.record.active.clone(),
+        to: s.me.clone(),
+        epoch: s.record.epoch,
+        watched,
+    }
+}
