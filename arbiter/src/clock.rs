@@ -22,6 +22,14 @@ impl Clock for BootClock {
     }
 }
 
+/// Which boot of this machine [`BootClock`] counts from: readings of two boots must never be compared.
+///
+/// # Errors
+/// Where the kernel does not tell; then whatever is bound to a boot must refuse.
+pub fn boot_id() -> std::io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
 /// A clock that is moved by hand. Clones show the same time.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
@@ -51,5 +59,12 @@ mod tests {
         let first = BootClock.now();
         assert!(first < Duration::MAX);
         assert!(BootClock.now() >= first);
+    }
+
+    #[test]
+    fn the_boot_has_one_name() {
+        let name = boot_id().unwrap();
+        assert!(!name.is_empty() && !name.contains(char::is_whitespace));
+        assert_eq!(boot_id().unwrap(), name);
     }
 }

@@ -3,6 +3,10 @@
 
 #[path = "contract/etcd.rs"]
 mod etcd;
+#[path = "contract/moves.rs"]
+mod moves;
+#[path = "contract/restore.rs"]
+mod restore;
 #[path = "contract/suite.rs"]
 mod suite;
 
@@ -30,6 +34,23 @@ async fn etcd_over_mutual_tls() {
     let revision = store.range("/contract/").await.unwrap().revision;
     etcd.compact(revision).await;
     suite::compacted(&store).await;
+}
+
+#[tokio::test]
+async fn moves_in_the_simulated_store() {
+    let store = SimStore::default();
+    restore::identity(&store).await;
+    moves::run(&store).await;
+    restore::run(&store).await;
+}
+
+#[tokio::test]
+async fn moves_in_etcd() {
+    let etcd = Etcd::start().await;
+    let store = etcd.store(&[etcd.endpoint()]).await;
+    restore::identity(&store).await;
+    moves::run(&store).await;
+    restore::run(&store).await;
 }
 
 /// Nobody listens at the first endpoint: the transaction certainly did not arrive, and goes to the second.

@@ -1,7 +1,11 @@
 //! The operations that an operator calls: each is one transaction, or a read, with typed errors.
 
+mod executions;
+mod moves;
 mod publish;
 mod records;
+mod requests;
+mod restore;
 mod specs;
 mod status;
 #[cfg(test)]
@@ -12,8 +16,12 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+pub use executions::JournalBatches;
+pub use moves::{MoveError, Moved as GroupMoved};
 pub use publish::{Burial, Publication, PublishError, Published, Rider};
 pub use records::BrakeStates;
+pub use requests::{GroupBatches, HoldBatches, RequestBatches};
+pub use restore::RestoreError;
 pub use specs::{Batch, Listing, Moved, ObjectStatus, Seen, SpecBatches, StatusBatches};
 pub use status::StatusReport;
 

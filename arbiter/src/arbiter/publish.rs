@@ -6,7 +6,7 @@ use tandem_core::sync::{Kind, Record, SpecRecord, Tombstone, Versioned};
 use super::{ActError, Arbiter, ReadError, moved, read, stands};
 use crate::records::{GroupRecord, Key, LedgerRecord, PLATFORM, RecordError, decode_spec};
 use crate::store::{Store, StoreError};
-use crate::txn::{self, GroupChange, Kv, LedgerSwap, Mandate, Op, SpecChange, Txn, TxnAnswer};
+use crate::txn::{self, GroupChange, Kv, LedgerSwap, Mandate, NotConfirmed, Op, SpecChange, Txn, TxnAnswer};
 
 /// How often a publication is tried where another changed the ledger or the group record in between. In each round one
 /// succeeds, so that this many publications of one unit may run at once.
@@ -103,6 +103,9 @@ pub enum PublishError {
     /// The unit's budget does not allow it.
     #[error("the unit's budget does not allow it: {0}")]
     Refused(Refusal),
+    /// After a restore of the arbiter a group may not be made: a site has seen it, or has not said yet.
+    #[error("the group cannot be made after the restore of the arbiter")]
+    NotConfirmed(#[source] NotConfirmed),
     /// The ledger or the group record kept changing.
     #[error("the ledger or the group record kept changing; try again")]
     Contended,
@@ -208,7 +211,13 @@ impl<S: Store> Arbiter<S> {
                     // Compared by the mandate already, and not written.
                     return Ok(Ride::default());
                 }
-                let change = GroupChange { group: name.to_owned(), revision: moved(found), next };
+                let mut also = Vec::new();
+                if found.is_none() && next.is_some() {
+                    let testimony = self.testimony().await?;
+                    testimony.may_create(name).map_err(PublishError::NotConfirmed)?;
+                    also = txn::founding(&testimony);
+                }
+                let change = GroupChange { group: name.to_owned(), revision: moved(found), next, also };
                 Ok(Ride { ledger: None, group: Some(change) })
             }
         }

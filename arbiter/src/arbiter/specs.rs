@@ -142,7 +142,7 @@ impl<S: Store> Arbiter<S> {
         Ok(least)
     }
 
-    async fn list<K, T>(&self, prefix: &str, parse: Parse<K, T>) -> Result<Listing<K, T>, StoreError> {
+    pub(super) async fn list<K, T>(&self, prefix: &str, parse: Parse<K, T>) -> Result<Listing<K, T>, StoreError> {
         let range = self.store.range(prefix).await?;
         let entries = range
             .kvs
@@ -155,7 +155,7 @@ impl<S: Store> Arbiter<S> {
         Ok(Listing { revision: range.revision, entries })
     }
 
-    async fn follow<K: 'static, T: 'static>(
+    pub(super) async fn follow<K: 'static, T: 'static>(
         &self,
         prefix: &str,
         from: i64,
@@ -167,7 +167,7 @@ impl<S: Store> Arbiter<S> {
 }
 
 /// Reads a key, and its value where it has one; `None` for keys that are not of the sort.
-type Parse<K, T> = fn(&str, Option<&Kv>) -> Option<(K, Option<Result<T, RecordError>>)>;
+pub(super) type Parse<K, T> = fn(&str, Option<&Kv>) -> Option<(K, Option<Result<T, RecordError>>)>;
 
 fn typed<K, T>(batch: &WatchBatch, parse: Parse<K, T>) -> Batch<K, T> {
     let changes = batch

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use super::{Identity, LeaderToken, MembershipError, Timing, View};
 use crate::arbiter::{groups, read};
-use crate::records::{GroupRecord, Key, LeaderRecord, MemberRecord, Versioned};
+use crate::gate::{Gate, SharedGate};
+use crate::guards::{Guard, Guards};
+use crate::pins::{ClusterIdentity, Mismatch, Observed, Pins, check};
+use crate::records::{GenerationRecord, GroupRecord, Key, LeaderRecord, MemberRecord, Versioned};
 use crate::txn::{self, Kv, Txn, TxnAnswer};
 
 /// A key's `mod_revision`, and since when it has been seen to stand there.
@@ -29,6 +32,30 @@ pub enum Outcome {
     Counted,
     /// The member key was not as it was known; it is known now: send again.
     Again,
+    /// The arbiter is not the one that is pinned: it was not counted, and the gate is barred.
+    Mismatch(Mismatch),
+    /// A replica with another `T` lives, or one that does not say: it was not counted, and the gate is barred.
+    OtherT(OtherT),
+    /// A connection may be new, and the arbiter's members have not been compared since: it was not counted. Read the
+    /// arbiter's identity, hand it to [`Machine::looked`], send again.
+    Look,
+}
+
+/// A replica with another `T`. Who waits for `T` relies on everybody else's deadlines hanging on the same.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "replica {replica} of site {site} has T = {found} ms (0: it does not say), this one has {ours} ms; set the same \
+     heartbeatSeconds at both sites, or delete the key of a replica that is gone"
+)]
+pub struct OtherT {
+    /// Its site.
+    pub site: String,
+    /// The replica.
+    pub replica: String,
+    /// Its `T`, in milliseconds; 0 where it does not say.
+    pub found: u64,
+    /// This replica's, in milliseconds.
+    pub ours: u64,
 }
 
 /// What a replica should do beside its heartbeats.
@@ -56,12 +83,33 @@ pub struct Machine {
     leader: Option<(LeaderRecord, Mark)>,
     /// The site's members, ours left out.
     members: BTreeMap<String, Mark>,
+    /// Replicas of any site with another `T`, by key.
+    others: BTreeMap<String, Mark>,
+    gate: SharedGate,
+    /// What `seen` the last heartbeat that counted has told.
+    told: i64,
+    /// When the heartbeat of a predecessor under our name was found. Until `T` later our key tells no `seen`: should the
+    /// predecessor live after all, it answers by what *it* has seen until its own deadline, and a claimant that trusted
+    /// ours would be active beside it.
+    predecessor: Option<Duration>,
+    pins: Option<Pins>,
+    /// Whether the arbiter's members are still to be compared.
+    look: bool,
+    guards: Guards,
 }
 
 impl Machine {
-    /// A replica that has just started.
+    /// A replica that has just started, with a gate of its own.
     #[must_use]
     pub fn new(identity: Identity, timing: Timing) -> Self {
+        let Identity { site, replica, generation, .. } = &identity;
+        let gate = SharedGate::new(Gate::new(site, replica, *generation, timing));
+        Self::with_gate(identity, timing, gate)
+    }
+
+    /// A replica that has just started and feeds this gate. The gate is new too, or has been told to forget.
+    #[must_use]
+    pub fn with_gate(identity: Identity, timing: Timing, gate: SharedGate) -> Self {
         Self {
             identity,
             timing,
@@ -72,15 +120,109 @@ impl Machine {
             deadline: None,
             leader: None,
             members: BTreeMap::new(),
+            others: BTreeMap::new(),
+            gate,
+            told: 0,
+            predecessor: None,
+            pins: None,
+            look: false,
+            guards: Guards::ALL,
         }
+    }
+
+    /// The same with these pins: no heartbeat counts before the arbiter was compared with them.
+    #[must_use]
+    pub fn with_pins(self, pins: Pins) -> Self {
+        Self { pins: Some(pins), look: true, ..self }
+    }
+
+    /// The same with other guards; the gate has its own.
+    #[cfg(feature = "mutations")]
+    #[must_use]
+    pub fn with_guards(self, guards: Guards) -> Self {
+        Self { guards, ..self }
+    }
+
+    /// The gate.
+    #[must_use]
+    pub fn gate(&self) -> &SharedGate {
+        &self.gate
+    }
+
+    /// The pins, with what the heartbeats that counted have added.
+    #[must_use]
+    pub fn pins(&self) -> Option<&Pins> {
+        self.pins.as_ref()
+    }
+
+    /// A connection may be a new one: a request failed, or another endpoint is asked from now on.
+    pub fn connected(&mut self) {
+        self.look = self.pins.is_some();
+    }
+
+    /// Whether the arbiter's identity has to be read before the next heartbeat.
+    #[must_use]
+    pub fn must_look(&self) -> bool {
+        self.look
+    }
+
+    /// Takes in the arbiter's identity, read over the present connection and received at this time.
+    ///
+    /// # Errors
+    /// [`Mismatch`]: the gate is barred.
+    pub fn looked(&mut self, received: Duration, found: &ClusterIdentity) -> Result<(), Mismatch> {
+        let observed =
+            Observed { cluster: Some(found.cluster), members: Some(found.members.clone()), ..Observed::default() };
+        self.compare(received, &observed)?;
+        self.look = false;
+        Ok(())
+    }
+
+    /// Compares, and bars the gate on a difference. It is opened again by the next heartbeat that counts.
+    fn compare(&mut self, now: Duration, observed: &Observed) -> Result<(), Mismatch> {
+        if !self.guards.on(Guard::Pins) {
+            return Ok(());
+        }
+        let found = match &self.pins {
+            Some(pins) => check(pins, observed),
+            // Without pins there is only the generation to go by, which the configuration names.
+            None => {
+                let pins = Pins { generation: self.identity.generation, ..Pins::default() };
+                check(&pins, &Observed { generation: observed.generation, ..Observed::default() })
+            }
+        };
+        if let Err(mismatch) = &found {
+            self.gate.with(|gate| gate.bar(now, &mismatch.to_string()));
+            self.deadline = None;
+            self.look = self.pins.is_some();
+        }
+        found
+    }
+
+    /// Whether a heartbeat is worth sending at once: this site has released a group at a revision above the one that its
+    /// last heartbeat said it had seen, and another site waits to hear it.
+    #[must_use]
+    pub fn owes_news(&self) -> bool {
+        self.gate.with(|gate| gate.owes_news(self.told))
+    }
+
+    /// What the next heartbeat says it has seen.
+    fn tells(&self) -> i64 {
+        if self.predecessor.is_some() { 0 } else { self.seen }
     }
 
     /// The next heartbeat.
     #[must_use]
     pub fn beat(&self) -> Txn {
         let Identity { site, replica, incarnation, generation } = &self.identity;
-        let record = MemberRecord { seen: self.seen, generation: *generation, incarnation: incarnation.clone() };
+        let t_millis = self.t_millis();
+        let record =
+            MemberRecord { seen: self.tells(), generation: *generation, incarnation: incarnation.clone(), t_millis };
         txn::beat(site, replica, self.known, &record)
+    }
+
+    fn t_millis(&self) -> u64 {
+        u64::try_from(self.timing.t().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Takes in the answer to a heartbeat that was sent and received at these times.
@@ -94,21 +236,59 @@ impl Machine {
         answer: &TxnAnswer,
     ) -> Result<Outcome, MembershipError> {
         if !answer.succeeded {
-            return self.rebase(answer.one(0));
+            return self.rebase(received, answer.one(0));
+        }
+        if answer.revision < self.known {
+            // One that was given up, and whose key was written again since: what it read is older than what is known.
+            return Ok(Outcome::Again);
         }
         self.begun = true;
         self.known = answer.revision;
-        self.apply(groups(answer.read(0))?, answer.revision);
+        // The cluster id, the revision and the generation are compared in every answer, since a connection may be made anew
+        // underneath without a word; the members whenever a request failed.
+        let record = answer.one(4).map(read::<GenerationRecord>).transpose()?;
+        let observed = Observed {
+            cluster: Some(answer.cluster),
+            members: None,
+            generation: Some(Observed::generation(record.as_ref())),
+            revision: Some(answer.revision),
+        };
+        if let Err(mismatch) = self.compare(received, &observed) {
+            return Ok(Outcome::Mismatch(mismatch));
+        }
+        if self.look {
+            return Ok(Outcome::Look);
+        }
+        if let Some(other) = self.other_t(received, answer.read(3)) {
+            self.gate.with(|gate| gate.bar(received, &other.to_string()));
+            self.deadline = None;
+            return Ok(Outcome::OtherT(other));
+        }
+        let fresh = groups(answer.read(0))?;
+        let told = self.tells();
+        self.predecessor = self.predecessor.filter(|since| received.saturating_sub(*since) < self.timing.t());
+        // The gate first: `seen` promises what it has applied.
+        self.gate.with(|gate| {
+            gate.unbar(received);
+            gate.counted(sent, received, answer.revision, &fresh);
+        });
+        if let Some(pins) = &mut self.pins {
+            pins.advance(answer.revision, &fresh);
+        }
+        self.apply(fresh, answer.revision);
+        self.told = told;
         self.watch_leader(received, answer.one(1))?;
         self.watch_members(received, answer.read(3));
-        let deadline = sent + self.timing.fence();
+        let from = if self.guards.on(Guard::DeadlineFromSending) { sent } else { received };
+        let deadline = from + self.timing.fence();
         // An answer that overtook a later one does not take the deadline back.
         self.deadline = Some(self.deadline.map_or(deadline, |before| before.max(deadline)));
         Ok(Outcome::Counted)
     }
 
-    fn rebase(&mut self, found: Option<&Kv>) -> Result<Outcome, MembershipError> {
+    fn rebase(&mut self, received: Duration, found: Option<&Kv>) -> Result<Outcome, MembershipError> {
         let Some(kv) = found else {
+            // Also where the arbiter stands at an earlier time: then the answer to the next one says so.
             self.known = 0;
             return Ok(Outcome::Again);
         };
@@ -116,6 +296,9 @@ impl Machine {
         if self.begun && !ours {
             let Identity { site, replica, .. } = self.identity.clone();
             return Err(MembershipError::Superseded { site, replica });
+        }
+        if !ours {
+            self.predecessor = Some(received);
         }
         // An attempt of ours that was given up and arrived after all, or the last heartbeat of our predecessor.
         self.known = kv.mod_revision;
@@ -148,10 +331,38 @@ impl Machine {
         Ok(())
     }
 
+    /// A replica of any site with another `T`. One that says which, and has not moved for the longer of both, is gone: its
+    /// own deadline has passed, and its site's leader may delete it.
+    fn other_t(&mut self, now: Duration, found: &[Kv]) -> Option<OtherT> {
+        if !self.guards.on(Guard::OneTiming) {
+            return None;
+        }
+        let mut others = BTreeMap::new();
+        let mut alive = None;
+        for kv in found {
+            let Ok(Key::Member { site, replica }) = kv.key.parse() else { continue };
+            let record = read::<MemberRecord>(kv).ok();
+            let us = site == self.identity.site && replica == self.identity.replica;
+            if us || record.as_ref().is_some_and(|record| record.has_t(self.timing.t())) {
+                continue;
+            }
+            let mark = Mark::renewed(self.others.get(&kv.key), kv.mod_revision, now);
+            others.insert(kv.key.clone(), mark);
+            let found = record.map_or(0, |record| record.t_millis);
+            let longer = Duration::from_millis(found).max(self.timing.t());
+            if found == 0 || now.saturating_sub(mark.since) < longer {
+                alive.get_or_insert(OtherT { site, replica, found, ours: self.t_millis() });
+            }
+        }
+        self.others = others;
+        alive
+    }
+
     fn watch_members(&mut self, now: Duration, found: &[Kv]) {
         let mut members: BTreeMap<String, Mark> = BTreeMap::new();
         for kv in found {
-            if let Ok(Key::Member { replica, .. }) = kv.key.parse()
+            if let Ok(Key::Member { site, replica }) = kv.key.parse()
+                && site == self.identity.site
                 && replica != self.identity.replica
             {
                 let mark = Mark::renewed(self.members.get(&replica), kv.mod_revision, now);
@@ -204,7 +415,7 @@ impl Machine {
         self.members
             .iter()
             .filter(|(_, mark)| self.unmoved(now, **mark))
-            .map(|(replica, mark)| Act::Reap(txn::reap((site, leader), replica, mark.revision)))
+            .map(|(replica, mark)| Act::Reap(txn::reap_guarded((site, leader), replica, mark.revision, self.guards)))
             .collect()
     }
 

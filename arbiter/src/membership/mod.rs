@@ -14,11 +14,12 @@ mod run;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use machine::{Act, Machine, Outcome};
-pub use run::run_membership;
+pub use machine::{Act, Machine, OtherT, Outcome};
+pub use run::{Running, run, run_membership};
 
 use crate::arbiter::{Authority, ReadError};
 use crate::records::{GroupRecord, Versioned};
@@ -141,6 +142,14 @@ pub enum MembershipError {
         site: String,
         /// The replica.
         replica: String,
+    },
+    /// The pins cannot be read. What cannot be read is never taken for a first start.
+    #[error("cannot read the pins in {}; if they are lost, run tandem arbiter restore", path.display())]
+    Pins {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
     },
     /// A record that the membership depends on cannot be read.
     #[error(transparent)]

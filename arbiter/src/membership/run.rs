@@ -1,15 +1,23 @@
 //! The task that beats.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Act, Identity, Machine, MembershipError, Outcome, Timing, View};
+use crate::arbiter::read;
 use crate::clock::Clock;
-use crate::store::Store;
-use crate::txn::{Txn, TxnAnswer};
+use crate::gate::{Gate, SharedGate};
+use crate::pins::{Mismatch, Observed, Pins, read_pins, write_pins};
+use crate::records::{GenerationRecord, Key};
+use crate::store::{Store, StoreError};
+use crate::txn::{Op, Txn, TxnAnswer};
 
 /// Beats every `T/5` until `stop`, campaigns when the site has no leader, and publishes what is known with every answer. On
 /// `stop` the leadership is given up at once, so that another replica need not wait for `T`: whoever acts on it must have
@@ -25,18 +33,56 @@ pub async fn run_membership<S: Store, C: Clock>(
     view: watch::Sender<View>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), MembershipError> {
+    let Identity { site, replica, generation, .. } = &identity;
+    let gate = SharedGate::new(Gate::new(site, replica, *generation, timing));
+    run(store, Running { identity, timing, gate, pins: None, wake: Arc::default() }, clock, view, stop).await
+}
+
+/// What a membership runs with.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Who the replica is. With pins, their generation counts.
+    pub identity: Identity,
+    /// The times.
+    pub timing: Timing,
+    /// The gate that is fed. Whoever watches or acts feeds it too.
+    pub gate: SharedGate,
+    /// Where the pins are kept: a path on a disk of this replica's own. Where there is no file yet, the arbiter that is met
+    /// first is pinned.
+    pub pins: Option<PathBuf>,
+    /// Asks for a heartbeat before the next is due: notified by whoever feeds the gate a release by this site, so that the
+    /// claimant hears of it at once.
+    pub wake: Arc<Notify>,
+}
+
+/// As [`run_membership`], with a gate that others see and with pins.
+///
+/// While the arbiter is not the one that is pinned, heartbeats go on and none counts; the gate is barred and says why. Once
+/// a person has changed the pins on disk the replica begins anew, as after a restart.
+///
+/// # Errors
+/// [`MembershipError`]; by then the view says that nothing is led and nothing known, and the gate closes by its deadline.
+pub async fn run<S: Store, C: Clock>(
+    store: S,
+    running: Running,
+    clock: C,
+    view: watch::Sender<View>,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), MembershipError> {
     let mut stop = pin!(stop);
-    let mut runner = Runner { store, timing, clock, machine: Machine::new(identity, timing) };
+    let Running { identity, timing, gate, pins, wake } = running;
+    let mut runner = Runner::new(store, identity, timing, clock, gate, pins).await?;
     let mut ticks = interval(timing.heartbeat());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut stop => break,
             _ = ticks.tick() => {}
+            () = wake.notified() => {}
         }
         let round = tokio::select! {
             () = &mut stop => break,
-            round = runner.round(&view) => round,
+            round = runner.rounds(&view) => round,
         };
         if let Err(error) = round {
             view.send_replace(View::default());
@@ -47,34 +93,197 @@ pub async fn run_membership<S: Store, C: Clock>(
         view.send_replace(runner.machine.view());
         runner.send(&resignation).await;
     }
+    runner.keep_pins(true).await;
     Ok(())
 }
 
 struct Runner<S, C> {
     store: S,
+    identity: Identity,
     timing: Timing,
     clock: C,
     machine: Machine,
+    gate: SharedGate,
+    pins: Option<PathBuf>,
+    kept: Kept,
+}
+
+/// What of the pins is on disk.
+#[derive(Debug, Default)]
+struct Kept {
+    pins: Option<Pins>,
+    at: Duration,
+    writing: Option<JoinHandle<()>>,
 }
 
 impl<S: Store, C: Clock> Runner<S, C> {
+    async fn new(
+        store: S,
+        identity: Identity,
+        timing: Timing,
+        clock: C,
+        gate: SharedGate,
+        path: Option<PathBuf>,
+    ) -> Result<Self, MembershipError> {
+        let machine = Machine::with_gate(identity.clone(), timing, gate.clone());
+        let kept = Kept::default();
+        let mut runner = Self { store, identity, timing, clock, machine, gate, pins: path, kept };
+        if let Some(pins) = runner.load().await? {
+            runner.begin(pins);
+        }
+        Ok(runner)
+    }
+
+    async fn load(&self) -> Result<Option<Pins>, MembershipError> {
+        let Some(path) = self.pins.clone() else { return Ok(None) };
+        let read = spawn_blocking({
+            let path = path.clone();
+            move || read_pins(&path)
+        });
+        let failed = |source| MembershipError::Pins { path, source };
+        match read.await {
+            Ok(found) => found.map_err(failed),
+            Err(error) => Err(failed(std::io::Error::other(error))),
+        }
+    }
+
+    /// Begins as after a start, with these pins.
+    fn begin(&mut self, pins: Pins) {
+        let now = self.clock.now();
+        // `seen` never falls within an incarnation, and the revisions of another generation mean nothing.
+        let incarnation = format!("{}.{}", self.identity.incarnation, pins.generation);
+        let identity = Identity { generation: pins.generation, incarnation, ..self.identity.clone() };
+        self.gate.with(|gate| gate.forget(now, pins.generation));
+        self.machine = Machine::with_gate(identity, self.timing, self.gate.clone()).with_pins(pins.clone());
+        self.kept.pins = Some(pins);
+    }
+
+    /// One heartbeat, and another at once where one is owed: the first brings the release, the second tells that it was
+    /// seen.
+    async fn rounds(&mut self, view: &watch::Sender<View>) -> Result<(), MembershipError> {
+        self.round(view).await?;
+        if self.machine.owes_news() {
+            self.round(view).await?;
+        }
+        Ok(())
+    }
+
     /// One heartbeat, tried at one endpoint after another until it is answered or the next one is due.
     async fn round(&mut self, view: &watch::Sender<View>) -> Result<(), MembershipError> {
         let begun = Instant::now();
         while begun.elapsed() < self.timing.heartbeat() {
+            if !self.ready(view).await? {
+                sleep(self.timing.attempt() / 10).await;
+                continue;
+            }
             let sent = self.clock.now();
             let Some(answer) = self.send(&self.machine.beat()).await else {
+                self.machine.connected();
                 // An endpoint that refuses at once must not be asked a thousand times a second.
                 sleep(self.timing.attempt() / 10).await;
                 continue;
             };
-            if self.machine.answered(sent, self.clock.now(), &answer)? == Outcome::Counted {
-                view.send_replace(self.machine.view());
-                self.act(view).await;
-                break;
+            match self.machine.answered(sent, self.clock.now(), &answer)? {
+                Outcome::Counted => {
+                    view.send_replace(self.machine.view());
+                    self.keep_pins(false).await;
+                    self.act(view).await;
+                    break;
+                }
+                Outcome::Again | Outcome::Look => {}
+                Outcome::OtherT(other) => {
+                    tracing::error!(%other, "fenced: not every replica has the same T");
+                    view.send_replace(self.machine.view());
+                    break;
+                }
+                Outcome::Mismatch(mismatch) => {
+                    self.mismatched(view, &mismatch).await?;
+                    break;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether a heartbeat may be sent: the arbiter is known over this connection.
+    async fn ready(&mut self, view: &watch::Sender<View>) -> Result<bool, MembershipError> {
+        let first = self.pins.is_some() && self.machine.pins().is_none();
+        if !first && !self.machine.must_look() {
+            return Ok(true);
+        }
+        let Some(found) = self.ask(self.store.identity()).await else { return Ok(false) };
+        if first {
+            let Some(answer) = self.ask(self.store.txn(&generation())).await else { return Ok(false) };
+            let record = answer.one(0).map(read::<GenerationRecord>).transpose()?;
+            let (generation, _) = Observed::generation(record.as_ref());
+            tracing::info!(
+                cluster = found.cluster,
+                generation,
+                "the arbiter is pinned as it is met for the first time"
+            );
+            self.begin(Pins::adopt(found, generation, answer.revision, BTreeMap::new()));
+            self.kept.pins = None;
+            return Ok(true);
+        }
+        match self.machine.looked(self.clock.now(), &found) {
+            Ok(()) => Ok(true),
+            Err(mismatch) => {
+                self.mismatched(view, &mismatch).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn mismatched(&mut self, view: &watch::Sender<View>, mismatch: &Mismatch) -> Result<(), MembershipError> {
+        tracing::error!(%mismatch, "fenced: the arbiter is not the one that is pinned");
+        view.send_replace(self.machine.view());
+        let pins = self.load().await?;
+        if let Some(pins) = pins
+            && self.machine.pins().is_some_and(|ours| {
+                ours.generation != pins.generation || ours.cluster != pins.cluster || ours.members != pins.members
+            })
+        {
+            tracing::info!(generation = pins.generation, "a person changed the pins; beginning anew");
+            self.begin(pins);
+        }
+        // It is fenced, and waits for a person: there is no hurry to ask again.
+        sleep(self.timing.attempt()).await;
+        Ok(())
+    }
+
+    /// Writes the pins: a new epoch at once, a mere revision every `T`; never two writes at a time, and never waiting for a
+    /// slow disk while heartbeats are due.
+    async fn keep_pins(&mut self, last: bool) {
+        let (Some(path), Some(pins)) = (&self.pins, self.machine.pins()) else { return };
+        let now = self.clock.now();
+        let news = self.kept.pins.as_ref().is_none_or(|kept| {
+            kept.groups != pins.groups || kept.generation != pins.generation || kept.cluster != pins.cluster
+        });
+        let due = last || now.saturating_sub(self.kept.at) >= self.timing.t();
+        if !news && !due {
+            return;
+        }
+        match self.kept.writing.take() {
+            Some(writing) if !last && !writing.is_finished() => {
+                self.kept.writing = Some(writing);
+                return;
+            }
+            Some(writing) => drop(writing.await),
+            None => {}
+        }
+        let (path, written) = (path.clone(), pins.clone());
+        self.kept.pins = Some(pins.clone());
+        self.kept.at = now;
+        let writing = spawn_blocking(move || {
+            if let Err(error) = write_pins(&path, &written) {
+                tracing::error!(error = &error as &dyn std::error::Error, path = %path.display(), "the pins are not written");
+            }
+        });
+        if last {
+            drop(writing.await);
+        } else {
+            self.kept.writing = Some(writing);
+        }
     }
 
     async fn act(&mut self, view: &watch::Sender<View>) {
@@ -94,8 +303,12 @@ impl<S: Store, C: Clock> Runner<S, C> {
 
     /// Sends one transaction; after `T/10` without an answer, the next one goes elsewhere.
     async fn send(&self, txn: &Txn) -> Option<TxnAnswer> {
+        self.ask(self.store.txn(txn)).await
+    }
+
+    async fn ask<T>(&self, request: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
         let limit: Duration = self.timing.attempt();
-        match timeout(limit, self.store.txn(txn)).await {
+        match timeout(limit, request).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "a heartbeat was not answered"),
             Err(_) => tracing::debug!(?limit, "a heartbeat was not answered in time"),
@@ -103,4 +316,8 @@ impl<S: Store, C: Clock> Runner<S, C> {
         self.store.next_endpoint();
         None
     }
+}
+
+fn generation() -> Txn {
+    Txn { then: vec![Op::get(Key::Generation)], ..Txn::default() }
 }

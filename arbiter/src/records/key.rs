@@ -49,6 +49,26 @@ pub enum Key {
     Brake(String),
     /// `conflicts/<id>`: an edit that was overwritten.
     Conflict(String),
+    /// `executions/<id>/<group>`: the journal of one group in one execution.
+    Journal {
+        /// The execution's id, which is its idempotency key.
+        execution: String,
+        /// The group.
+        group: String,
+    },
+    /// `requests/<id>`: what people asked for, read alike by both sites.
+    Request(String),
+    /// `generation`: which restore the arbiter's data come from; absent where there never was one.
+    Generation,
+    /// `sites/<site>/highest`: the high-water marks that a site reported after a restore.
+    Highest(String),
+    /// `attestations/<site>/<approver>`: a person's word that a silent site is off.
+    Attestation {
+        /// The silent site.
+        site: String,
+        /// Who says so.
+        approver: String,
+    },
 }
 
 /// A text that is not a key.
@@ -61,6 +81,12 @@ impl Key {
     #[must_use]
     pub fn members(site: &str) -> String {
         format!("{PREFIX}sites/{site}/members/")
+    }
+
+    /// The prefix of what all sites' replicas say of themselves.
+    #[must_use]
+    pub fn sites() -> String {
+        format!("{PREFIX}sites/")
     }
 
     /// The prefix of all group records.
@@ -91,6 +117,30 @@ impl Key {
     #[must_use]
     pub fn status_of(site: &str) -> String {
         format!("{PREFIX}status/{site}/")
+    }
+
+    /// The prefix of all journals, of every execution.
+    #[must_use]
+    pub fn executions() -> String {
+        format!("{PREFIX}executions/")
+    }
+
+    /// The prefix of one execution's journals.
+    #[must_use]
+    pub fn execution(id: &str) -> String {
+        format!("{PREFIX}executions/{id}/")
+    }
+
+    /// The prefix of everything that people asked for.
+    #[must_use]
+    pub fn requests() -> String {
+        format!("{PREFIX}requests/")
+    }
+
+    /// The prefix of everybody's word about one silent site.
+    #[must_use]
+    pub fn attestations(site: &str) -> String {
+        format!("{PREFIX}attestations/{site}/")
     }
 
     /// The prefix of all conflicts.
@@ -127,6 +177,11 @@ impl std::fmt::Display for Key {
             Self::Applied(site) => write!(f, "status/{site}/applied"),
             Self::Brake(site) => write!(f, "status/{site}/brake"),
             Self::Conflict(id) => write!(f, "conflicts/{id}"),
+            Self::Journal { execution, group } => write!(f, "executions/{execution}/{group}"),
+            Self::Request(id) => write!(f, "requests/{id}"),
+            Self::Generation => f.write_str("generation"),
+            Self::Highest(site) => write!(f, "sites/{site}/highest"),
+            Self::Attestation { site, approver } => write!(f, "attestations/{site}/{approver}"),
         }
     }
 }
@@ -163,6 +218,15 @@ impl FromStr for Key {
                 object_key(kind, namespace, name).map(|key| Self::Status(owned(site), key))
             }
             ["conflicts", id] => Some(Self::Conflict(owned(id))),
+            ["executions", execution, group] => {
+                Some(Self::Journal { execution: owned(execution), group: owned(group) })
+            }
+            ["requests", id] => Some(Self::Request(owned(id))),
+            ["generation"] => Some(Self::Generation),
+            ["sites", site, "highest"] => Some(Self::Highest(owned(site))),
+            ["attestations", site, approver] => {
+                Some(Self::Attestation { site: owned(site), approver: owned(approver) })
+            }
             _ => None,
         };
         key.ok_or_else(|| KeyError(text.to_owned()))
@@ -192,6 +256,11 @@ mod tests {
             (Key::Applied("dc-b".into()), "status/dc-b/applied"),
             (Key::Brake("dc-b".into()), "status/dc-b/brake"),
             (Key::Conflict("ab12".into()), "conflicts/ab12"),
+            (Key::Journal { execution: "x1".into(), group: "g".into() }, "executions/x1/g"),
+            (Key::Request("home".into()), "requests/home"),
+            (Key::Generation, "generation"),
+            (Key::Highest("dc-a".into()), "sites/dc-a/highest"),
+            (Key::Attestation { site: "dc-a".into(), approver: "wang".into() }, "attestations/dc-a/wang"),
         ];
         for (key, text) in keys {
             let text = format!("{PREFIX}{text}");
@@ -210,6 +279,10 @@ mod tests {
             "/tandem/v1/specs/nodes/-/n",
             "/tandem/v1/specs/Unit/-/audit",
             "/tandem/v1/holds/other/x",
+            "/tandem/v1/executions/x1",
+            "/tandem/v1/executions//g",
+            "/tandem/v1/generation/2",
+            "/tandem/v1/attestations/dc-a",
             "",
         ] {
             assert!(text.parse::<Key>().is_err(), "{text}");

@@ -1,9 +1,12 @@
 //! The arbiter's records: typed keys and values. Every value is JSON and carries a schema version; an unknown version is
 //! refused, never guessed at.
 
+mod entry;
 mod group;
 mod key;
 mod other;
+mod request;
+mod restore;
 mod site;
 mod status;
 
@@ -11,9 +14,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use group::{GroupRecord, PLATFORM, Phase};
+pub use entry::{Entry, EntryError, JOURNAL_BYTES, JournalSeen};
+pub use group::{GroupRecord, PLATFORM, Phase, Settled};
 pub use key::{Hold, Key, KeyError, PREFIX};
 pub use other::{BrakeRecord, Confirmation, ConflictRecord, HoldRecord, LedgerRecord, TrippedRecord};
+pub use request::RequestRecord;
+pub use restore::{AttestationRecord, GenerationRecord, HighestRecord, Mark, RestorePhase};
 pub use site::{Applied, LeaderRecord, MemberRecord};
 pub use status::{Condition, StatusRecord};
 pub use tandem_core::sync::{Kind, ObjectKey, Origin, Record, SpecRecord, Tombstone, Versioned};

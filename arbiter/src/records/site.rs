@@ -12,6 +12,18 @@ pub struct MemberRecord {
     pub generation: u64,
     /// Which start of the replica this is; another start writes another.
     pub incarnation: String,
+    /// The replica's `T`, in milliseconds; 0 where a release from before this field does not say. All replicas of all sites
+    /// must have the same: whoever waits a shorter `T` than a holder counts on takes over from one that is not fenced yet.
+    #[serde(default)]
+    pub t_millis: u64,
+}
+
+impl MemberRecord {
+    /// Whether it says this `T`. What is not known is another.
+    #[must_use]
+    pub fn has_t(&self, t: std::time::Duration) -> bool {
+        self.t_millis > 0 && u128::from(self.t_millis) == t.as_millis()
+    }
 }
 
 /// Which replica acts for a site.

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use self::convert::{answer, batch, failure, kv, request};
 use super::{Cause, Range, Store, StoreError, Watch};
+use crate::pins::ClusterIdentity;
 use crate::txn::{Kv, Txn, TxnAnswer};
 
 /// The most an answer may weigh, in bytes. etcd's own limit is on requests; a range of many keys weighs more.
@@ -281,6 +282,15 @@ impl Store for EtcdStore {
             }
         });
         Ok(batches.boxed())
+    }
+
+    async fn identity(&self) -> Result<ClusterIdentity, StoreError> {
+        // The endpoint that the next request goes to: where a forced new cluster runs beside the old, it is that one's word
+        // that counts.
+        let response = self.send(true, |_, client| async move { client.cluster_client().member_list().await }).await?;
+        let cluster = response.header().map(etcd_client::ResponseHeader::cluster_id);
+        let cluster = cluster.ok_or_else(|| StoreError::Refused(Cause::new("an answer without a header")))?;
+        Ok(ClusterIdentity { cluster, members: response.members().iter().map(etcd_client::Member::id).collect() })
     }
 
     fn next_endpoint(&self) {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 
 pub use etcd::{EtcdConfig, EtcdStore};
-pub use sim::{Loss, SimStore, WatchFaults};
+pub use sim::{Loss, SimStore, Snapshot, WatchFaults, mvcc};
 
+use crate::pins::ClusterIdentity;
 use crate::txn::{InvalidTxn, Kv, Txn, TxnAnswer};
 
 /// What went wrong with a store.
@@ -126,6 +127,12 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// # Errors
     /// Where the watch cannot be set up; [`StoreError::Compacted`] may come here or in the stream.
     fn watch(&self, prefix: &str, from: i64) -> impl Future<Output = Result<Watch, StoreError>> + Send;
+
+    /// Who the arbiter is: its cluster id and its members.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Refused`].
+    fn identity(&self) -> impl Future<Output = Result<ClusterIdentity, StoreError>> + Send;
 
     /// Sends the next request to another endpoint, if there are several: the last one was too slow for the caller.
     fn next_endpoint(&self) {}

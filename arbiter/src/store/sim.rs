@@ -1,9 +1,9 @@
 //! A store in memory that behaves like etcd: revisions, comparisons, history, compaction; and faults on request. It is
 //! deterministic: what happens depends on the calls and the seed only.
 
-mod mvcc;
+pub mod mvcc;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use self::mvcc::Mvcc;
 use super::{Cause, Range, Store, StoreError, Watch, WatchBatch};
+use crate::pins::ClusterIdentity;
 use crate::txn::{Txn, TxnAnswer};
 
 /// Where an answer is lost.
@@ -33,9 +34,14 @@ pub struct WatchFaults {
     pub end: u8,
 }
 
+/// A backup: everything that stood in a store at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot(Mvcc);
+
 #[derive(Debug)]
 struct State {
     mvcc: Mvcc,
+    identity: ClusterIdentity,
     losses: VecDeque<Option<Loss>>,
     down: bool,
     hold_watches: bool,
@@ -62,6 +68,7 @@ impl SimStore {
     pub fn new(seed: u64) -> Self {
         let state = State {
             mvcc: Mvcc::new(),
+            identity: ClusterIdentity { cluster: 1, members: BTreeSet::from([1, 2, 3]) },
             losses: VecDeque::new(),
             down: false,
             hold_watches: false,
@@ -75,6 +82,21 @@ impl SimStore {
     #[must_use]
     pub fn revision(&self) -> i64 {
         self.lock().mvcc.revision()
+    }
+
+    /// Takes a backup.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.lock().mvcc.clone())
+    }
+
+    /// Replaces everything by a backup, under a new identity (or, as a forced new cluster would, under the old one).
+    pub fn restore(&self, snapshot: &Snapshot, identity: ClusterIdentity) {
+        let mut state = self.lock();
+        state.mvcc = snapshot.0.clone();
+        state.identity = identity;
+        drop(state);
+        self.wake();
     }
 
     /// Loses the answer to the next transaction that has no loss planned yet.
@@ -116,7 +138,7 @@ impl SimStore {
     /// [`StoreError::Invalid`] for a transaction that no store would take.
     pub fn apply(&self, txn: &Txn) -> Result<TxnAnswer, StoreError> {
         txn.check()?;
-        let answer = self.lock().mvcc.txn(txn);
+        let answer = self.lock().txn(txn);
         self.wake();
         Ok(answer)
     }
@@ -166,6 +188,10 @@ impl SimStore {
 }
 
 impl State {
+    fn txn(&mut self, txn: &Txn) -> TxnAnswer {
+        TxnAnswer { cluster: self.identity.cluster, ..self.mvcc.txn(txn) }
+    }
+
     /// splitmix64 (Steele, Lea, Flood 2014): enough for faults, and the same everywhere.
     fn chance(&mut self, per_cent: u8) -> bool {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -202,10 +228,10 @@ impl Store for SimStore {
             match loss {
                 Some(Loss::Before) => Err(StoreError::Unknown(Cause::new("lost before it arrived"))),
                 Some(Loss::After) => {
-                    state.mvcc.txn(txn);
+                    state.txn(txn);
                     Err(StoreError::Unknown(Cause::new("lost on the way back")))
                 }
-                None => Ok(state.mvcc.txn(txn)),
+                None => Ok(state.txn(txn)),
             }
         };
         self.wake();
@@ -219,6 +245,15 @@ impl Store for SimStore {
             return Err(StoreError::Unavailable(Cause::new("the simulated store is down")));
         }
         Ok(Range { revision: state.mvcc.revision(), kvs: state.mvcc.prefix(prefix) })
+    }
+
+    async fn identity(&self) -> Result<ClusterIdentity, StoreError> {
+        tokio::task::yield_now().await;
+        let state = self.lock();
+        if state.down {
+            return Err(StoreError::Unavailable(Cause::new("the simulated store is down")));
+        }
+        Ok(state.identity.clone())
     }
 
     async fn watch(&self, prefix: &str, from: i64) -> Result<Watch, StoreError> {

@@ -1,8 +1,9 @@
-//! The transactions of failover.md, section 1, as far as publishing needs them.
+//! The transactions of failover.md, section 1, for publishing and for the membership.
 
 use tandem_core::sync::Record;
 
 use super::{Compare, Op, Txn};
+use crate::guards::{Guard, Guards};
 use crate::records::{
     Applied, BrakeRecord, ConflictRecord, GroupRecord, Key, LeaderRecord, LedgerRecord, MemberRecord, PLATFORM,
     StatusRecord,
@@ -46,14 +47,17 @@ pub struct GroupChange {
     pub revision: i64,
     /// The record to write; `None` where it stays as it is.
     pub next: Option<GroupRecord>,
+    /// What else is compared: where the record is made, that no site has seen the group, see [`super::founding`].
+    pub also: Vec<Compare>,
 }
 
-/// Creates `groups/platform`: held by the preferred site under epoch 1.
+/// Creates `groups/platform`: held by the preferred site under epoch 1. Never in an arbiter that was restored: there the
+/// record is in the backup, or is confirmed from what the sites report.
 #[must_use]
 pub fn create_platform(preferred: &str) -> Txn {
     let key = Key::Group(PLATFORM.to_owned());
     Txn {
-        compare: vec![Compare::absent(&key)],
+        compare: vec![Compare::absent(&key), Compare::absent(Key::Generation)],
         then: vec![Op::put(&key, &GroupRecord::first(preferred))],
         otherwise: vec![Op::get(&key)],
     }
@@ -84,9 +88,10 @@ pub fn publish(
         }
         txn.otherwise.push(Op::get(&key));
     }
-    if let Some(GroupChange { group, revision, next }) = group {
+    if let Some(GroupChange { group, revision, next, also }) = group {
         let key = Key::Group(group.clone());
         txn.compare.push(Compare::unchanged(&key, *revision));
+        txn.compare.extend(also.iter().cloned());
         txn.then.extend(next.as_ref().map(|next| Op::put(&key, next)));
         txn.otherwise.push(Op::get(&key));
     }
@@ -159,8 +164,8 @@ pub fn brake(site: &str, known: i64, record: &BrakeRecord) -> Txn {
     }
 }
 
-/// A heartbeat: puts the member key and reads, in order: `groups/`, the site's leader, the site's members. The comparison
-/// keeps a late repetition from taking `seen` back, and two processes from sharing one name.
+/// A heartbeat: puts the member key and reads, in order: `groups/`, the site's leader, (the put), what every site's replicas
+/// say of themselves (of all sites, since all must have one `T`), the generation. The comparison keeps a late repetition from taking `seen` back, and two processes from sharing one name.
 #[must_use]
 pub fn beat(site: &str, replica: &str, known: i64, record: &MemberRecord) -> Txn {
     let key = Key::Member { site: site.to_owned(), replica: replica.to_owned() };
@@ -170,7 +175,8 @@ pub fn beat(site: &str, replica: &str, known: i64, record: &MemberRecord) -> Txn
             Op::range(Key::groups()),
             Op::get(Key::Leader(site.to_owned())),
             Op::put(&key, record),
-            Op::range(Key::members(site)),
+            Op::range(Key::sites()),
+            Op::get(Key::Generation),
         ],
         otherwise: vec![Op::get(&key)],
     }
@@ -198,11 +204,23 @@ pub fn resign(site: &str, leader: i64) -> Txn {
 /// Deletes the heartbeat of a replica that is gone, as it was watched, by the site's leader.
 #[must_use]
 pub fn reap(leader: (&str, i64), replica: &str, known: i64) -> Txn {
+    reap_guarded(leader, replica, known, Guards::ALL)
+}
+
+/// The same with other guards.
+#[cfg(feature = "mutations")]
+#[must_use]
+pub fn reap_with(leader: (&str, i64), replica: &str, known: i64, guards: Guards) -> Txn {
+    reap_guarded(leader, replica, known, guards)
+}
+
+pub(crate) fn reap_guarded(leader: (&str, i64), replica: &str, known: i64, guards: Guards) -> Txn {
     let (site, revision) = leader;
     let key = Key::Member { site: site.to_owned(), replica: replica.to_owned() };
-    Txn {
-        compare: vec![Compare::unchanged(Key::Leader(site.to_owned()), revision), Compare::unchanged(&key, known)],
-        then: vec![Op::delete(&key)],
-        otherwise: Vec::new(),
+    let mut compare = vec![Compare::unchanged(Key::Leader(site.to_owned()), revision)];
+    if guards.on(Guard::DeleteAsWatched) {
+        // One that came back meanwhile lives: without its key a claimant would not wait for what it has seen.
+        compare.push(Compare::unchanged(&key, known));
     }
+    Txn { compare, then: vec![Op::delete(&key)], otherwise: Vec::new() }
 }

@@ -1,12 +1,26 @@
 //! Transactions as plain data: what is compared, what is done then, what else. Nothing here talks to a store.
 
 mod build;
+mod holds;
+mod moves;
+mod restore;
 
 use std::fmt;
 
+pub(crate) use build::reap_guarded;
+#[cfg(feature = "mutations")]
+pub use build::reap_with;
 pub use build::{
     GroupChange, LedgerSwap, Mandate, SpecChange, applied, beat, brake, campaign, collect, conflict, create_platform,
     publish, reap, resign, status_batch,
+};
+pub use holds::{clear_hold, leave, set_hold};
+pub use moves::{
+    Acting, Move, NotAllowed, Refusal, Superseded, begin, claim, driver, finish, forget_failovers, holds, put_journal,
+    reclaim, refusal, release, take_over,
+};
+pub use restore::{
+    APPROVERS, ATTESTED_STRIDE, NotConfirmed, Testimony, attest, confirm, founding, generation, report, unconfirm,
 };
 
 /// The most operations etcd takes in one transaction, by its default `--max-txn-ops`.
@@ -188,6 +202,8 @@ pub struct TxnAnswer {
     pub revision: i64,
     /// What each operation of the branch read, in order; empty for writes.
     pub reads: Vec<Vec<Kv>>,
+    /// Id of the cluster that answered; compared with the one that is pinned, whatever connection it came over.
+    pub cluster: u64,
 }
 
 impl TxnAnswer {

@@ -1,5 +1,6 @@
 mod city;
 mod claims;
+mod moves;
 mod operations;
 
 use std::collections::BTreeMap;

@@ -62,6 +62,7 @@ pub(super) fn answer(response: &TxnResponse) -> Result<TxnAnswer, StoreError> {
         succeeded: response.succeeded(),
         revision: response.header().map_or(0, etcd_client::ResponseHeader::revision),
         reads,
+        cluster: response.header().map_or(0, etcd_client::ResponseHeader::cluster_id),
     })
 }
 

@@ -1,33 +1,48 @@
-//! Keys, revisions and history.
+//! Keys, revisions and history: what etcd's members agree on, without how they agree. Deterministic, and without a clock, so
+//! that a simulator can put its own network and its own quorum in front of it.
 
 use std::collections::BTreeMap;
 
 use super::super::{Event, WatchBatch};
 use crate::txn::{Compare, Kv, Op, Ordering, Span, Target, Txn, TxnAnswer};
 
-#[derive(Debug)]
-pub(super) struct Mvcc {
+/// A multi-version store of keys, as etcd's is. A clone is a snapshot.
+#[derive(Clone, Debug)]
+pub struct Mvcc {
     revision: i64,
     compacted: i64,
     keys: BTreeMap<String, Kv>,
     history: Vec<WatchBatch>,
 }
 
+impl Default for Mvcc {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Mvcc {
-    pub(super) fn new() -> Self {
-        // An empty etcd stands at revision 1.
+    /// An empty store. As an empty etcd, it stands at revision 1.
+    #[must_use]
+    pub fn new() -> Self {
         Self { revision: 1, compacted: 0, keys: BTreeMap::new(), history: Vec::new() }
     }
 
-    pub(super) fn revision(&self) -> i64 {
+    /// The revision of the last write.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
         self.revision
     }
 
-    pub(super) fn compacted(&self) -> i64 {
+    /// The oldest revision that can still be watched; 0 where all can.
+    #[must_use]
+    pub fn compacted(&self) -> i64 {
         self.compacted
     }
 
-    pub(super) fn prefix(&self, prefix: &str) -> Vec<Kv> {
+    /// Every key with this prefix, in order.
+    #[must_use]
+    pub fn prefix(&self, prefix: &str) -> Vec<Kv> {
         self.keys
             .range(prefix.to_owned()..)
             .take_while(|(key, _)| key.starts_with(prefix))
@@ -36,14 +51,15 @@ impl Mvcc {
     }
 
     /// As etcd: what happened before `revision` can no longer be watched.
-    pub(super) fn compact(&mut self, revision: i64) {
+    pub fn compact(&mut self, revision: i64) {
         self.compacted = revision.min(self.revision).max(self.compacted);
         let compacted = self.compacted;
         self.history.retain(|batch| batch.revision >= compacted);
     }
 
-    /// Up to `most` batches from `from` on, one a revision.
-    pub(super) fn since(&self, prefix: &str, from: i64, most: usize) -> Vec<WatchBatch> {
+    /// Up to `most` batches from `from` on, one a revision: what happened to the keys with this prefix.
+    #[must_use]
+    pub fn since(&self, prefix: &str, from: i64, most: usize) -> Vec<WatchBatch> {
         let first = self.history.partition_point(|batch| batch.revision < from);
         self.history[first..]
             .iter()
@@ -56,7 +72,8 @@ impl Mvcc {
             .collect()
     }
 
-    pub(super) fn txn(&mut self, txn: &Txn) -> TxnAnswer {
+    /// Carries out one transaction. It must have passed [`Txn::check`].
+    pub fn txn(&mut self, txn: &Txn) -> TxnAnswer {
         let succeeded = txn.compare.iter().all(|compare| self.holds(compare));
         let branch = if succeeded { &txn.then } else { &txn.otherwise };
         let revision = self.revision + 1;
@@ -81,7 +98,7 @@ impl Mvcc {
             self.revision = revision;
             self.history.push(WatchBatch { revision, events });
         }
-        TxnAnswer { succeeded, revision: self.revision, reads }
+        TxnAnswer { succeeded, revision: self.revision, reads, cluster: 0 }
     }
 
     fn put(&mut self, key: &str, value: &[u8], revision: i64) -> Event {
