@@ -1,5 +1,6 @@
 //! What an operator replica is told at its start.
 
+use crate::failover::FailoverConfig;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,12 @@ pub struct Config {
     /// How often a heartbeat is sent, in seconds: a fifth of the time `T` after which a silent site may be taken over.
     #[serde(default = "two_seconds")]
     pub heartbeat_seconds: u64,
-    /// Where health, readiness and metrics are served, over TLS.
+    /// Where this replica keeps which arbiter it knows: a file on a disk of its own.
+    pub pins_file: PathBuf,
+    /// How groups move.
+    #[serde(default)]
+    pub failover: FailoverConfig,
+    /// Where the gate, health, readiness and metrics are served, over TLS.
     pub listen: SocketAddr,
     /// The certificate for that.
     pub tls: TlsFiles,
@@ -177,6 +183,7 @@ preferredAuthority: dc-a
 kubeconfig: /k
 arbiter: {endpoints: ['https://192.0.2.1:2379'], caFile: /ca, certFile: /c, keyFile: /k}
 listen: 127.0.0.1:0
+pinsFile: /p
 tls: {certFile: /c, keyFile: /k}
 ";
 

@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::controllers::Blocked;
+use crate::failover::{GroupNotes, Strengths};
 use crate::index::Index;
 use crate::link::Link;
 use crate::progress::Progress;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tandem_core::render::Facts;
 use tandem_core::sync::ObjectKey;
+use tokio::sync::Notify;
 
 /// The three queues of work, all by the same keys.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +75,14 @@ pub struct Context {
     pub refusals: Refusals,
     /// What is on its way to a state that is worth writing down.
     pub settling: Settling,
+    /// How strong each application was last provisioned here.
+    pub strengths: Strengths,
+    /// What is said of each failover group.
+    pub group_notes: GroupNotes,
+    /// Told when something happened that may let a group move on.
+    pub stirred: Arc<Notify>,
+    /// Told when a `Failover` object changed.
+    pub asked: Arc<Notify>,
     /// What this site says of itself beside its objects.
     pub site: SiteNotes,
     /// What waits for an object of somebody else's to get out of the way.
@@ -86,9 +96,24 @@ pub struct Context {
 }
 
 impl Context {
+    /// Whether this site's workloads are put to rest; see [`at_rest`].
+    #[must_use]
+    pub fn at_rest(&self) -> bool {
+        at_rest(&self.link, &self.config)
+    }
+
     /// What rendering has to know of this site.
     #[must_use]
     pub fn facts(&self) -> Facts<'_> {
         Facts { site: &self.config.site, server_minor: self.cluster.server_minor }
     }
+}
+
+/// Whether this site has been fenced for so long that its workloads are put to rest although nobody took over
+/// (`fence.scaleAfter`): an arbiter's short absence does not empty the city, a long one leaves nothing running that nobody
+/// may use. A replica that has not been heard since its start knows of no workloads, and rests nothing.
+#[must_use]
+pub fn at_rest(link: &Link, config: &Config) -> bool {
+    let after = config.failover.policy(None, link.timing().t()).scale_after;
+    link.deadline().is_some_and(|deadline| link.uptime().saturating_sub(deadline) >= after)
 }

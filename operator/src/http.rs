@@ -1,6 +1,7 @@
-//! Health, readiness and metrics, over TLS.
+//! The gate, health, readiness and metrics, over TLS.
 
 use crate::config::TlsFiles;
+use crate::gate::{self, GateState};
 use crate::metrics::Metrics;
 use axum::Router;
 use axum::extract::State;
@@ -94,12 +95,12 @@ pub enum ServeError {
 ///
 /// # Errors
 /// When the certificate cannot be used or the address cannot be listened on.
-pub async fn serve(address: SocketAddr, tls: &TlsFiles, health: Health) -> Result<(), ServeError> {
+pub async fn serve(address: SocketAddr, tls: &TlsFiles, health: Health, gate: GateState) -> Result<(), ServeError> {
     let config = RustlsConfig::from_pem_file(&tls.cert_file, &tls.key_file)
         .await
         .map_err(|source| ServeError::Certificate { cert: tls.cert_file.display().to_string(), source })?;
     axum_server::bind_rustls(address, config)
-        .serve(router(health).into_make_service())
+        .serve(router(health).merge(gate::router(gate)).into_make_service())
         .await
         .map_err(|source| ServeError::Listen { address, source })
 }

@@ -13,6 +13,8 @@ pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod controllers;
+pub mod failover;
+pub mod gate;
 pub mod http;
 pub mod index;
 pub mod link;

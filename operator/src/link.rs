@@ -1,8 +1,12 @@
 //! The arbiter, as the rest of the operator sees it: who acts, what is published, what changes.
 
+mod watching;
+
+pub use watching::Watching;
+
 use crate::config::{ArbiterConfig, Config};
+use crate::failover::{Board, Peers};
 use crate::index::SiteReport;
-use futures::StreamExt;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,20 +14,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::{
-    ActError, BrakeStates, Burial, Publication as LivePublication, PublishError, ReadError, Rider, SpecBatches,
-    StatusBatches, StatusReport,
+    ActError, Burial, Publication as LivePublication, PublishError, ReadError, Rider, StatusReport,
 };
 use tandem_arbiter::clock::{BootClock, Clock};
-use tandem_arbiter::membership::{Identity, LeaderToken, MembershipError, Timing, TooShort, View, run_membership};
+use tandem_arbiter::gate::{CutBudget, Gate, SharedGate, UnsafeTiming};
+use tandem_arbiter::membership::{self, Identity, LeaderToken, MembershipError, Running, Timing, TooShort, View};
 use tandem_arbiter::records::{
-    BrakeRecord, Confirmation, ConflictRecord, GroupRecord, Key, LeaderRecord, StatusRecord, decode,
+    BrakeRecord, Confirmation, ConflictRecord, GroupRecord, JournalSeen, Key, LeaderRecord, StatusRecord, decode,
 };
 use tandem_arbiter::store::{EtcdConfig, EtcdStore, Store, StoreError};
 use tandem_arbiter::txn::Mandate;
 use tandem_core::ledger;
 use tandem_core::sync::{ConflictSeed, ObjectKey, Record, Tripped, Versioned};
 use tandem_crds::Kind;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Nothing has been taken in yet.
 const NEVER: i64 = -1;
@@ -42,6 +46,9 @@ pub enum LinkError {
     /// The heartbeat is too quick.
     #[error("heartbeatSeconds cannot be used")]
     Timing(#[from] TooShort),
+    /// The times would let two sites be active at once.
+    #[error("the times cannot be used")]
+    Unsafe(#[from] UnsafeTiming),
     /// This replica does not lead its site, or its site has no authority.
     #[error("this replica may not act for its site")]
     MayNotAct,
@@ -152,6 +159,10 @@ pub struct Link {
     view: watch::Receiver<View>,
     timing: Timing,
     seen: Arc<AtomicI64>,
+    gate: SharedGate,
+    board: Arc<Board>,
+    wake: Arc<Notify>,
+    others: Peers,
     peers: Arc<Mutex<HashMap<String, PeerSeen>>>,
 }
 
@@ -170,8 +181,7 @@ async fn read(path: &Path) -> Result<Vec<u8>, LinkError> {
 /// What [`Link::connect`] gives beside the link: the heartbeat, to be run for as long as the operator runs.
 pub struct Beat {
     store: EtcdStore,
-    identity: Identity,
-    timing: Timing,
+    running: Running,
     sender: watch::Sender<View>,
 }
 
@@ -181,8 +191,8 @@ impl Beat {
     /// # Errors
     /// When another process runs under this replica's name, or a record cannot be read.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), MembershipError> {
-        let Self { store, identity, timing, sender } = self;
-        run_membership(store, identity, timing, BootClock, sender, stop).await
+        let Self { store, running, sender } = self;
+        membership::run(store, running, BootClock, sender, stop).await
     }
 }
 
@@ -197,7 +207,10 @@ impl Link {
             EtcdConfig::new(endpoints.clone(), read(ca_file).await?, read(cert_file).await?, read(key_file).await?);
         let store = EtcdStore::new(etcd).await?;
         let timing = Timing::from_heartbeat(config.heartbeat())?;
+        CutBudget::usual(timing).check(timing)?;
         let (sender, view) = watch::channel(View::default());
+        let gate = SharedGate::new(Gate::new(&config.site, &config.replica, 1, timing));
+        let wake = Arc::<Notify>::default();
         let identity =
             Identity { site: config.site.clone(), replica: config.replica.clone(), incarnation, generation: 1 };
         let link = Self {
@@ -207,15 +220,94 @@ impl Link {
             view,
             timing,
             seen: Arc::new(AtomicI64::new(NEVER)),
+            gate: gate.clone(),
+            board: Arc::default(),
+            wake: Arc::clone(&wake),
+            others: Peers::new(config.sites.iter().filter(|site| **site != config.site), timing),
             peers: Arc::default(),
         };
-        Ok((link, Beat { store, identity, timing, sender }))
+        let running = Running { identity, timing, gate, pins: Some(config.pins_file.clone()), wake };
+        Ok((link, Beat { store, running, sender }))
     }
 
     /// A monotonic clock that goes on while the machine sleeps.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         BootClock.now()
+    }
+
+    /// The site.
+    #[must_use]
+    pub fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// The times that hang on `T`.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// The arbiter's operations.
+    #[must_use]
+    pub fn arbiter(&self) -> &Arbiter<EtcdStore> {
+        &self.arbiter
+    }
+
+    /// This replica's gate.
+    #[must_use]
+    pub fn gate(&self) -> &SharedGate {
+        &self.gate
+    }
+
+    /// Who is active and what moves, as this replica has seen it.
+    #[must_use]
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// The other sites' heartbeats.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        &self.others
+    }
+
+    /// Takes in a group's record, wherever it was seen. Where it is a release by this site, the claimant waits to hear that
+    /// this replica has applied it: the next heartbeat goes out at once.
+    pub fn saw_group(&self, name: &str, record: &Versioned<GroupRecord>) {
+        let now = self.uptime();
+        self.gate.with(|gate| gate.apply(now, name, record));
+        if self.board.enter_group(now, name, record)
+            && record.value.active == self.site
+            && record.value.released_to().is_some()
+        {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes in a journal, wherever it was seen.
+    pub fn saw_journal(&self, seen: &JournalSeen) {
+        let now = self.uptime();
+        self.gate.with(|gate| gate.journal(now, seen));
+        self.board.enter_journal(now, seen);
+    }
+
+    /// When this site counts as fenced by this replica's heartbeats; `None` before the first that counted.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.gate.with(|gate| gate.deadline())
+    }
+
+    /// The leadership, where this replica has it at this moment.
+    #[must_use]
+    pub fn leadership(&self) -> Option<LeaderToken> {
+        self.view.borrow().leads(self.uptime())
+    }
+
+    /// Whether this site is not fenced at this moment, by this replica's heartbeats.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.view.borrow().alive(self.uptime())
     }
 
     /// Who may act at this moment.
@@ -473,68 +565,4 @@ impl Link {
 #[allow(clippy::disallowed_methods)] // an edge: the time is written for people to read, and decides nothing
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
-}
-
-/// A running watch of everything that the index holds.
-pub struct Watching {
-    specs: SpecBatches,
-    status: StatusBatches,
-    brake: BrakeStates,
-    view: watch::Receiver<View>,
-    groups: Arc<BTreeMap<String, Versioned<GroupRecord>>>,
-}
-
-impl Watching {
-    /// The next changes. `None` when the watch has ended.
-    ///
-    /// # Errors
-    /// When the watch broke, or what it should go on from has been compacted away: list again.
-    pub async fn next(&mut self) -> Result<Option<Changes>, LinkError> {
-        tokio::select! {
-            batch = self.specs.next() => {
-                let Some(batch) = batch.transpose()? else { return Ok(None) };
-                let changes = batch.changes.into_iter().filter_map(|moved| match moved.value {
-                    Some(Ok(value)) => Some(Change::Record(Versioned::new(moved.revision, value))),
-                    Some(Err(error)) => {
-                        tracing::error!(key = %moved.key, %error, "a record cannot be read and is left alone");
-                        None
-                    }
-                    None => Some(Change::Collected { key: moved.key, revision: moved.revision }),
-                });
-                Ok(Some(Changes { changes: changes.collect(), revision: Some(batch.revision) }))
-            }
-            batch = self.status.next() => {
-                let Some(batch) = batch.transpose()? else { return Ok(None) };
-                let changes = batch.changes.into_iter().filter_map(|moved| match moved.value {
-                    Some(Ok(value)) => Some(Change::Report {
-                        site: moved.key.site,
-                        key: moved.key.object,
-                        report: Versioned::new(moved.revision, value),
-                    }),
-                    Some(Err(error)) => {
-                        tracing::warn!(key = %moved.key.object, site = moved.key.site, %error, "a report cannot be read");
-                        None
-                    }
-                    None => None,
-                });
-                Ok(Some(Changes { changes: changes.collect(), revision: None }))
-            }
-            state = self.brake.next() => {
-                let Some(state) = state.transpose()? else { return Ok(None) };
-                Ok(Some(Changes { changes: vec![Change::Brake(state)], revision: None }))
-            }
-            changed = self.view.changed() => {
-                if changed.is_err() {
-                    return Ok(None);
-                }
-                let now = Arc::clone(&self.view.borrow_and_update().groups);
-                let before = std::mem::replace(&mut self.groups, Arc::clone(&now));
-                let changes = now
-                    .iter()
-                    .filter(|(name, group)| before.get(*name).map(|held| held.revision) != Some(group.revision))
-                    .map(|(name, group)| Change::Group { name: name.clone(), group: group.clone() });
-                Ok(Some(Changes { changes: changes.collect(), revision: None }))
-            }
-        }
-    }
 }

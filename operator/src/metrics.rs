@@ -26,6 +26,20 @@ pub struct Metrics {
     pub conflicts: IntCounterVec,
     /// Whether the mass-change brake holds the follower.
     pub brake: IntGauge,
+    /// Epoch of each failover group.
+    pub epochs: IntGaugeVec,
+    /// Whether this replica's gate answers 200, by failover group.
+    pub active: IntGaugeVec,
+    /// Whether this site is fenced, by this replica's heartbeats.
+    pub fenced: IntGauge,
+    /// Executions that are not over, by step.
+    pub executions: IntGaugeVec,
+    /// Journal entries written by this replica, by the step that they begin.
+    pub steps: IntCounterVec,
+    /// Take-overs by this replica, by cause.
+    pub take_overs: IntCounterVec,
+    /// Calls made for executions, by kind and result.
+    pub effects: IntCounterVec,
 }
 
 impl Metrics {
@@ -66,8 +80,27 @@ impl Metrics {
         let authority = gauge("tandem_authority", "1 while this site may publish desired state.")?;
         let applied_revision = gauge("tandem_applied_revision", "The arbiter's revision applied in this site.")?;
         let brake = gauge("tandem_brake_tripped", "1 while the mass-change brake holds the follower.")?;
+        let gauges = |name: &str, help: &str, label: &str| -> Result<IntGaugeVec, prometheus::Error> {
+            let metric = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let epochs = gauges("tandem_group_epoch", "The epoch of a failover group, by the arbiter's record.", "group")?;
+        let active = gauges("tandem_group_active", "1 while this replica's gate answers 200 for a group.", "group")?;
+        let fenced = gauge("tandem_fenced", "1 while this site is fenced, by this replica's heartbeats.")?;
+        let executions = gauges("tandem_executions", "Executions that are not over, by step.", "step")?;
+        let steps = counters("tandem_failover_entries_total", "Journal entries written here, by step.", &["step"])?;
+        let take_overs = counters("tandem_take_overs_total", "Groups taken over by this replica.", &["cause"])?;
+        let effects = counters("tandem_failover_calls_total", "Calls made for executions.", &["call", "result"])?;
         Ok(Self {
             registry,
+            epochs,
+            active,
+            fenced,
+            executions,
+            steps,
+            take_overs,
+            effects,
             reconciles,
             reconcile_seconds,
             queue_depth,

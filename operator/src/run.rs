@@ -3,8 +3,12 @@
 use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
 use crate::config::Config;
-use crate::context::{Context, Dropped, Queues};
+use crate::context::{Context, Dropped, Queues, at_rest};
 use crate::controllers::{Blocked, is_shared_namespace, own_data_centre, provision};
+use crate::failover::{
+    GroupNotes, Strengths, run_driver, run_groups, run_holds, run_peers, run_requests, watch_requests,
+};
+use crate::gate::{GateState, run_gate_feed};
 use crate::http::{Health, Readiness, ServeError, serve};
 use crate::index::Index;
 use crate::link::{Link, LinkError};
@@ -96,7 +100,20 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let beat = tokio::spawn(async move { beat.run(stop_beat).await });
     let health = Health { readiness: readiness.clone(), metrics: metrics.clone() };
     let (address, tls) = (config.listen, config.tls.clone());
-    parts.spawn(async move { Ok(serve(address, &tls, health).await?) });
+    // The gate next: it too needs the arbiter alone. The API server is waited for in the background, as long as it takes.
+    let gate = GateState::new(link.gate().clone());
+    parts.spawn(async move { Ok(serve(address, &tls, health, gate).await?) });
+    let feeding = link.clone();
+    parts.spawn(async move {
+        run_gate_feed(feeding).await;
+        Ok(())
+    });
+    let (watching, sites) = (link.clone(), config.sites.clone());
+    parts.spawn(async move {
+        run_peers(watching, sites).await;
+        Ok(())
+    });
+    let closing = link.clone();
     parts.spawn(operate(Arc::clone(&config), link, readiness, metrics));
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
@@ -115,6 +132,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
             Some(Ok(Ok(()))) | None => Err(RunError::Part("a task".to_owned())),
         },
     };
+    closing.gate().with(|gate| gate.close(closing.uptime()));
     // Whoever acts on the lead ends before it is given up.
     parts.shutdown().await;
     stop.send_replace(true);
@@ -162,8 +180,9 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     let client = client(&config).await?;
     let minor = server_minor(&client).await;
     let guard = {
-        let link = link.clone();
-        Arc::new(move || link.standing().leads)
+        let (link, config) = (link.clone(), Arc::clone(&config));
+        // Put to rest, a site has no leader any more: then whoever is left may write, and workloads only go down.
+        Arc::new(move || link.standing().leads || at_rest(&link, &config))
     };
     let cluster = Cluster::new(&config.site, &config.replica, client, minor, guard, metrics.clone());
     let index = Arc::new(Index::default());
@@ -176,6 +195,10 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
         queues: Queues::default(),
         refusals: Refusals::default(),
         settling: Settling::default(),
+        strengths: Strengths::default(),
+        group_notes: GroupNotes::default(),
+        stirred: Arc::default(),
+        asked: Arc::default(),
         site: SiteNotes::default(),
         blocked: Blocked::default(),
         held: HeldBack::default(),
@@ -187,6 +210,11 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     watch_rendered(&context, &mut tasks);
     tasks.spawn(run_feed(context.clone()));
     tasks.spawn(run_reporter(context.clone()));
+    tasks.spawn(run_groups(context.clone()));
+    tasks.spawn(run_driver(context.clone()));
+    tasks.spawn(run_holds(context.clone()));
+    tasks.spawn(watch_requests(context.clone()));
+    tasks.spawn(run_requests(context.clone()));
     tasks.spawn(keep_house(context.clone(), readiness.clone()));
     let queues = context.queues.clone();
     work(&mut tasks, &context, "sync", queues.sync, SYNC_WORKERS, |context, key| Box::pin(sync(context, key)));

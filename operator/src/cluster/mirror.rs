@@ -87,8 +87,8 @@ fn id_of(object: &DynamicObject) -> Option<&str> {
 /// but for workloads, which can be adopted, and nodes.
 fn slim(kind: &str, object: &mut DynamicObject) {
     object.metadata.managed_fields = None;
-    let read_whole =
-        matches!(kind, "Deployment" | "Node" | "StatefulSet") || Kind::ALL.iter().any(|own| own.name() == kind);
+    let read_whole = matches!(kind, "Deployment" | "Failover" | "Node" | "StatefulSet")
+        || Kind::ALL.iter().any(|own| own.name() == kind);
     if !read_whole && id_of(object).is_none() {
         object.data = serde_json::Value::Null;
     }

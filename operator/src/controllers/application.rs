@@ -4,16 +4,19 @@ use super::{ProvisionError, environment};
 use crate::chain::Chain;
 use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
+use crate::failover::Provisioned;
 use crate::index::group_of;
 use crate::status::Report;
 use kube::api::{ApiResource, PartialObjectMeta};
 use kube::core::GroupVersionKind;
+use serde_json::json;
 use std::collections::BTreeSet;
-use tandem_arbiter::records::Phase;
+use tandem_arbiter::records::{GroupRecord, Phase};
 use tandem_core::names::LABEL_ID;
 use tandem_core::render::{self, AdoptedScale, Manifest, Strength};
+use tandem_core::sync::ObjectKey;
 use tandem_crds::status::{PodCount, Reason};
-use tandem_crds::{Application, Environment, SecurityProfile};
+use tandem_crds::{Application, Environment, Kind, SecurityProfile};
 
 const MANAGER: &str = "tandem/application";
 
@@ -21,6 +24,7 @@ struct Observed {
     environment: Environment,
     profile: SecurityProfile,
     strength: Strength,
+    epoch: u64,
 }
 
 /// Brings one application in line.
@@ -29,7 +33,7 @@ pub(super) async fn reconcile(context: &Context, application: &Application) -> R
         Ok(observed) => observed,
         Err(missing) => return Ok(missing),
     };
-    let Observed { environment, profile, strength } = &observed;
+    let Observed { environment, profile, strength, epoch } = &observed;
     let rendered = render::application(application, environment, profile, *strength, &context.facts())?;
     let id = application.spec.id.as_deref().unwrap_or_default();
     let namespace = environment.metadata.name.as_deref().unwrap_or_default();
@@ -55,7 +59,15 @@ pub(super) async fn reconcile(context: &Context, application: &Application) -> R
         workloads.push(Workload::adopted(namespace, scale));
     }
     let missing = missing_secrets(context, namespace, &secrets).await;
-    Ok(judge(context, &workloads, &missing))
+    let report = judge(context, &workloads, &missing);
+    let name = application.metadata.name.as_deref().unwrap_or_default();
+    let key = ObjectKey::namespaced(Kind::Application, namespace, name);
+    let provisioned = Provisioned { epoch: *epoch, strength: *strength, ready: report.ready };
+    if context.strengths.set(&key, provisioned) {
+        context.stirred.notify_one();
+    }
+    // Under which epoch this is said: what a site says under an earlier one says nothing of what it does now.
+    Ok(report.with_detail(json!({"epoch": epoch})))
 }
 
 /// What an application is made from beside itself; a report of what is missing where something is not there.
@@ -80,9 +92,19 @@ fn observe(context: &Context, application: &Application) -> Result<Observed, Rep
         .index
         .group(&group)
         .ok_or_else(|| waits(format!("the arbiter has no record yet of who is active for the group {group}")))?;
-    let active = record.value.active == context.config.site && matches!(record.value.phase, Phase::Held);
-    let strength = if active { Strength::Active } else { Strength::Standby };
-    Ok(Observed { environment, profile: surroundings.profile, strength })
+    let strength = strength(context, &record.value).ok_or_else(|| {
+        waits(format!("no site holds the group {group} at this moment; what runs here is left as it is"))
+    })?;
+    Ok(Observed { environment, profile: surroundings.profile, strength, epoch: record.value.epoch })
+}
+
+/// How strong the applications of a group run here by its record; `None` where they are left as they are: this site has let
+/// the group go and nobody has it yet, and an instant without a holder must not empty a city.
+fn strength(context: &Context, record: &GroupRecord) -> Option<Strength> {
+    if record.active != context.config.site || context.at_rest() {
+        return Some(Strength::Standby);
+    }
+    matches!(record.phase, Phase::Held).then_some(Strength::Active)
 }
 
 /// A workload and how many pods of it are wanted here.

@@ -50,7 +50,9 @@ pub enum ProvisionError {
 
 /// Brings this site in line with the record of one object, and reports.
 pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
-    if !context.link.standing().leads {
+    // Put to rest, a site has no leader; see `at_rest`.
+    let rests = key.kind == Kind::Application && context.at_rest();
+    if !context.link.standing().leads && !rests {
         context.dropped.note();
         return Outcome::Done;
     }

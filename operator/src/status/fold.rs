@@ -231,6 +231,12 @@ fn failover_group(context: &Context, object: &FailoverGroup, status: &mut tandem
         tandem_arbiter::records::Phase::Released { .. } => GroupPhase::Released,
         tandem_arbiter::records::Phase::Unconfirmed => GroupPhase::Unconfirmed,
     });
+    status.execution = context.index.group(name).and_then(|group| group.value.execution);
+    if let Some(note) = context.group_notes.get(name) {
+        status.readiness = Some(note.readiness);
+        status.why_not_automatic = note.why_not_automatic;
+        status.hold = note.hold;
+    }
 }
 
 fn application(context: &Context, object: &Application, status: &mut tandem_crds::ApplicationStatus) {

@@ -137,7 +137,8 @@ pub(super) fn record_changed(context: &Context, record: Versioned<Record>) {
     }
 }
 
-fn group_changed(context: &Context, name: &str, group: Versioned<tandem_arbiter::records::GroupRecord>) {
+/// Takes in who is active for a group, wherever that was seen, and has the group's applications looked at.
+pub fn group_changed(context: &Context, name: &str, group: Versioned<tandem_arbiter::records::GroupRecord>) {
     if !context.index.enter_group(name, group) {
         return;
     }

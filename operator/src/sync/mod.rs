@@ -8,7 +8,7 @@ mod publish;
 mod settled;
 
 pub use brake::HeldBack;
-pub use feed::run_feed;
+pub use feed::{group_changed, run_feed};
 pub use local::stands_before;
 
 use crate::chain::Chain;

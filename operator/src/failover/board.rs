@@ -1,0 +1,236 @@
+//! What the arbiter says of who is active and what moves, in memory: group records, journals, holds, requests.
+//!
+//! Every replica keeps one, from the arbiter alone. Entries only move forward. With each goes since when this replica has seen
+//! it on its own boot clock, since no other clock is ever trusted.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+use tandem_arbiter::records::{GroupRecord, Hold, HoldRecord, JournalSeen, RequestRecord, Versioned};
+use tokio::sync::watch;
+
+/// A group's record as it is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupHeld {
+    /// The record.
+    pub record: Versioned<GroupRecord>,
+    /// Since when this revision of it is seen.
+    pub since: Duration,
+    /// Since when its epoch is seen.
+    pub epoch_since: Duration,
+}
+
+/// A journal as it is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalHeld {
+    /// The journal.
+    pub seen: JournalSeen,
+    /// Since when this entry of it is seen.
+    pub since: Duration,
+}
+
+/// Which journal: execution and group.
+pub type JournalKey = (String, String);
+
+/// What the arbiter says of who is active and what moves.
+#[derive(Debug)]
+pub struct Board {
+    inner: RwLock<Inner>,
+    version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    groups: BTreeMap<String, GroupHeld>,
+    journals: BTreeMap<JournalKey, JournalHeld>,
+    holds: BTreeMap<Hold, Versioned<Option<HoldRecord>>>,
+    requests: BTreeMap<String, Versioned<RequestRecord>>,
+    complete: bool,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self { inner: RwLock::default(), version: watch::channel(0).0 }
+    }
+}
+
+impl Board {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Told of every change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Takes in a group's record. Says whether it was news.
+    pub fn enter_group(&self, now: Duration, name: &str, record: &Versioned<GroupRecord>) -> bool {
+        let mut inner = self.write();
+        let before = inner.groups.get(name);
+        if before.is_some_and(|held| held.record.revision >= record.revision) {
+            return false;
+        }
+        let same_epoch = before.filter(|held| held.record.value.epoch == record.value.epoch);
+        let epoch_since = same_epoch.map_or(now, |held| held.epoch_since);
+        inner.groups.insert(name.to_owned(), GroupHeld { record: record.clone(), since: now, epoch_since });
+        drop(inner);
+        self.tell();
+        true
+    }
+
+    /// Takes in a journal. Says whether it was news.
+    pub fn enter_journal(&self, now: Duration, seen: &JournalSeen) -> bool {
+        let key = (seen.journal.execution.clone(), seen.journal.group.clone());
+        let mut inner = self.write();
+        if inner.journals.get(&key).is_some_and(|held| held.seen.revision >= seen.revision) {
+            return false;
+        }
+        inner.journals.insert(key, JournalHeld { seen: seen.clone(), since: now });
+        drop(inner);
+        self.tell();
+        true
+    }
+
+    /// Takes in a hold that was set (also where it cannot be read) or cleared. Says whether it was news.
+    pub fn enter_hold(&self, hold: Hold, revision: i64, record: Option<Option<HoldRecord>>) -> bool {
+        let mut inner = self.write();
+        match record {
+            Some(record) if inner.holds.get(&hold).is_none_or(|held| held.revision < revision) => {
+                inner.holds.insert(hold, Versioned::new(revision, record));
+            }
+            None if inner.holds.get(&hold).is_some_and(|held| held.revision < revision) => {
+                inner.holds.remove(&hold);
+            }
+            _ => return false,
+        }
+        drop(inner);
+        self.tell();
+        true
+    }
+
+    /// Takes in every hold that a list has; what it has not is cleared.
+    pub fn list_holds(&self, holds: BTreeMap<Hold, Versioned<Option<HoldRecord>>>) {
+        let mut inner = self.write();
+        if inner.holds != holds {
+            inner.holds = holds;
+            drop(inner);
+            self.tell();
+        }
+    }
+
+    /// Takes in a request. Says whether it was news.
+    pub fn enter_request(&self, id: &str, record: Versioned<RequestRecord>) -> bool {
+        let mut inner = self.write();
+        if inner.requests.get(id).is_some_and(|held| held.revision >= record.revision) {
+            return false;
+        }
+        inner.requests.insert(id.to_owned(), record);
+        drop(inner);
+        self.tell();
+        true
+    }
+
+    /// Says whether all of it is in, and followed.
+    pub fn set_complete(&self, complete: bool) {
+        let changed = std::mem::replace(&mut self.write().complete, complete) != complete;
+        if changed {
+            self.tell();
+        }
+    }
+
+    /// Whether all of it is in, and followed.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.read().complete
+    }
+
+    /// A group's record.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<GroupHeld> {
+        self.read().groups.get(name).cloned()
+    }
+
+    /// Every group's record.
+    #[must_use]
+    pub fn groups(&self) -> BTreeMap<String, GroupHeld> {
+        self.read().groups.clone()
+    }
+
+    /// One journal.
+    #[must_use]
+    pub fn journal(&self, execution: &str, group: &str) -> Option<JournalHeld> {
+        self.read().journals.get(&(execution.to_owned(), group.to_owned())).cloned()
+    }
+
+    /// The journals that are not over.
+    #[must_use]
+    pub fn open_journals(&self) -> Vec<JournalHeld> {
+        self.read().journals.values().filter(|held| !held.seen.journal.over).cloned().collect()
+    }
+
+    /// The journals of one execution, by group.
+    #[must_use]
+    pub fn execution(&self, id: &str) -> BTreeMap<String, JournalHeld> {
+        let inner = self.read();
+        let of =
+            inner.journals.range((id.to_owned(), String::new())..).take_while(|((execution, _), _)| execution == id);
+        of.map(|((_, group), held)| (group.clone(), held.clone())).collect()
+    }
+
+    /// Every hold.
+    #[must_use]
+    pub fn holds(&self) -> BTreeMap<Hold, Versioned<Option<HoldRecord>>> {
+        self.read().holds.clone()
+    }
+
+    /// A request.
+    #[must_use]
+    pub fn request(&self, id: &str) -> Option<Versioned<RequestRecord>> {
+        self.read().requests.get(id).cloned()
+    }
+
+    /// Every request.
+    #[must_use]
+    pub fn requests(&self) -> BTreeMap<String, Versioned<RequestRecord>> {
+        self.read().requests.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_epoch_keeps_its_first_sight_and_nothing_goes_back() {
+        let board = Board::default();
+        let second = Duration::from_secs;
+        let record = |revision, epoch| Versioned::new(revision, GroupRecord { epoch, ..GroupRecord::first("dc-a") });
+        assert!(board.enter_group(second(1), "g", &record(5, 1)));
+        assert!(!board.enter_group(second(2), "g", &record(4, 9)), "older than what is held");
+        assert!(board.enter_group(second(3), "g", &record(6, 1)));
+        let held = board.group("g").unwrap();
+        assert_eq!((held.since, held.epoch_since), (second(3), second(1)));
+        assert!(board.enter_group(second(4), "g", &record(7, 2)));
+        assert_eq!(board.group("g").unwrap().epoch_since, second(4));
+    }
+
+    #[test]
+    fn a_hold_that_cannot_be_read_holds_and_an_old_clearing_does_not_clear() {
+        let board = Board::default();
+        assert!(board.enter_hold(Hold::All, 5, Some(None)));
+        assert!(!board.enter_hold(Hold::All, 4, None));
+        assert_eq!(board.holds().len(), 1);
+        assert!(board.enter_hold(Hold::All, 6, None));
+        assert!(board.holds().is_empty());
+    }
+}

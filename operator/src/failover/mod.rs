@@ -1,0 +1,37 @@
+//! Moving groups: what is known goes into the machine of [`tandem_core::failover`], and what that decides is carried out.
+//!
+//! Nothing is decided here. [`Board`] and [`Peers`] are fed from the arbiter alone and kept by every replica; the rest is the
+//! work of whoever leads its site:
+//!
+//! - `requests` brings `Failover` objects and the arbiter's requests together, and `shown` folds journals into status;
+//! - `orders` says which executions there are to be, and whose turn it is;
+//! - `picture` puts what is known together, `driver` asks the machine, `carry` sends transactions, `effects` makes calls;
+//! - `holds` brings annotations and the arbiter's holds together;
+//! - `said` keeps what is said of each group.
+
+mod board;
+mod carry;
+mod config;
+mod driver;
+mod effects;
+mod groups;
+mod holds;
+mod orders;
+mod peers;
+mod picture;
+mod requests;
+mod room;
+mod said;
+mod shown;
+mod strengths;
+
+pub use board::{Board, GroupHeld, JournalHeld, JournalKey};
+pub use config::FailoverConfig;
+pub use driver::run_driver;
+pub use groups::run_groups;
+pub use holds::run_holds;
+pub use orders::is_automatic;
+pub use peers::{Peers, run_peers};
+pub use requests::{run_requests, watch_requests};
+pub use said::{GroupNote, GroupNotes};
+pub use strengths::{Provisioned, Strengths};

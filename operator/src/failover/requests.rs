@@ -1,0 +1,345 @@
+//! `Failover` objects: what people ask for becomes a request in the arbiter, which both sites read alike.
+//!
+//! An object counts at whichever site it is made. Each site makes an object of its own for a request of the other site, so
+//! that it can be approved, paused and aborted at the site that is left.
+
+use super::picture::{Picture, ReadySince, wall};
+use super::{orders, shown};
+use crate::chain::Chain;
+use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
+use crate::context::Context;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::runtime::watcher;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tandem_arbiter::records::{RequestRecord, Versioned};
+use tandem_core::failover::{AcceptDataLoss, Approval, ExecutionKind, Reason};
+use tandem_crds::validation::broken_rules;
+use tandem_crds::{Failover, FailoverSelector, FailoverStatus, FailoverType, Why};
+
+const KIND: &str = "Failover";
+const MANAGER: &str = "tandem/failover";
+/// Label on an object that this site made for a request of another: the site at which it was asked.
+const ASKED_AT: &str = "tandem.dev/asked-at";
+/// How often all requests are looked at although nothing was seen to change.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long changes are gathered before objects are written.
+const GATHER: Duration = Duration::from_millis(200);
+/// The same while hundreds of groups move: their object is large, and nobody reads it ten times a second.
+const GATHER_MANY: Duration = Duration::from_secs(1);
+/// From this many groups with a request on.
+const MANY: usize = 100;
+
+fn resource() -> ApiResource {
+    ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk(tandem_crds::GROUP, tandem_crds::VERSION, KIND),
+        "failovers",
+    )
+}
+
+/// Keeps this site's `Failover` objects in memory, for ever.
+pub async fn watch_requests(context: Context) {
+    let api = context.cluster.api(&resource(), None);
+    let stirred = Arc::clone(&context.asked);
+    let mirror = Arc::clone(&context.cluster.own);
+    mirror.watch(api, resource(), watcher::Config::default(), move |_, _| stirred.notify_one(), || {}).await;
+}
+
+/// Brings `Failover` objects, requests and journals together, for ever; only while this replica leads its site.
+pub async fn run_requests(context: Context) {
+    let mut ready = ReadySince::new();
+    let mut changes = context.link.board().changes();
+    loop {
+        changes.mark_unchanged();
+        if context.link.leadership().is_some()
+            && context.cluster.own.is_synced(KIND)
+            && context.link.board().is_complete()
+            && context.link.seen().is_some()
+        {
+            look(&context, &mut ready).await;
+        }
+        let groups: usize = context.link.board().requests().values().map(|record| record.value.groups.len()).sum();
+        tokio::time::sleep(if groups < MANY { GATHER } else { GATHER_MANY }).await;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = context.asked.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+async fn look(context: &Context, ready: &mut ReadySince) {
+    let objects = context.cluster.own.of_kind(KIND);
+    let requests = context.link.board().requests();
+    if objects.is_empty() && requests.is_empty() {
+        return;
+    }
+    let picture = Picture::take(context, ready);
+    let mut here: BTreeSet<String> = BTreeSet::new();
+    for object in &objects {
+        let failover = match serde_json::to_value(&**object).and_then(serde_json::from_value::<Failover>) {
+            Ok(failover) => failover,
+            Err(error) => {
+                tracing::error!(name = object.metadata.name, error = %Chain(&error), "a Failover does not decode");
+                continue;
+            }
+        };
+        here.insert(execution(&failover).to_owned());
+        if let Err(error) = reconcile(context, &picture, &failover).await {
+            tracing::warn!(name = object.metadata.name, error, "a Failover is not brought in line yet");
+        }
+    }
+    for (id, record) in requests.iter().filter(|(id, _)| !here.contains(*id)) {
+        if !shown::is_over(context, &picture, id, &record.value) {
+            make(context, id, &record.value).await;
+        }
+    }
+}
+
+/// The execution's id: two objects with one are one.
+fn execution(failover: &Failover) -> &str {
+    let name = failover.metadata.name.as_deref().unwrap_or_default();
+    failover.spec.idempotency_key.as_deref().unwrap_or(name)
+}
+
+async fn reconcile(context: &Context, picture: &Picture, failover: &Failover) -> Result<(), String> {
+    let id = execution(failover);
+    let standing = failover.status.clone().unwrap_or_default();
+    let status = match context.link.board().request(id) {
+        Some(record) => match hear(context, failover, id, record).await? {
+            Ok(record) => shown::status(context, picture, id, &record, &standing),
+            Err(why) => shown::refused(id, &why),
+        },
+        // What was refused stays so, and what has ended does not begin again with an arbiter that has forgotten it.
+        None if standing.phase.ended() || failover.metadata.deletion_timestamp.is_some() => return Ok(()),
+        None => match resolve(context, picture, failover) {
+            Ok(record) => match put(context, id, 0, &record).await? {
+                Ok(record) => {
+                    tracing::info!(
+                        request = id, kind = ?record.kind, from = record.from, to = record.to, groups = record.groups.len(),
+                        by = record.by, reason = record.reason, "asked for"
+                    );
+                    shown::status(context, picture, id, &record, &standing)
+                }
+                Err(why) => shown::refused(id, &why),
+            },
+            Err(why) => {
+                tracing::warn!(request = id, reason = why.reason, message = why.message, "refused");
+                shown::refused(id, &why)
+            }
+        },
+    };
+    write(context, failover, status).await
+}
+
+/// Brings what people say on the object into the record.
+async fn hear(
+    context: &Context,
+    failover: &Failover,
+    id: &str,
+    held: Versioned<RequestRecord>,
+) -> Result<Result<RequestRecord, Why>, String> {
+    let spec = &failover.spec;
+    if ExecutionKind::from(spec.kind) != held.value.kind
+        || spec.to.as_ref().is_some_and(|to| *to != held.value.to)
+        || spec.from.as_ref().is_some_and(|from| *from != held.value.from)
+    {
+        return Ok(Err(taken(id)));
+    }
+    let next = held.value.with(&context.config.site, &approvals(failover), spec.pause, spec.abort);
+    if next == held.value {
+        return Ok(Ok(next));
+    }
+    put(context, id, held.revision, &next).await
+}
+
+/// Puts a request; the one that is there where it was put before.
+async fn put(
+    context: &Context,
+    id: &str,
+    known: i64,
+    record: &RequestRecord,
+) -> Result<Result<RequestRecord, Why>, String> {
+    if context.link.leadership().is_none() {
+        return Err("this replica does not lead its site any more".to_owned());
+    }
+    let found =
+        context.link.arbiter().put_request(id, known, record).await.map_err(|error| Chain(&error).to_string())?;
+    context.link.board().enter_request(id, found.clone());
+    Ok(if found.value.same_request(record) { Ok(found.value) } else { Err(taken(id)) })
+}
+
+fn taken(id: &str) -> Why {
+    said("OtherRequest", format!("the key {id} was used for another request; give this one a name or a key of its own"))
+}
+
+fn said(reason: &str, message: String) -> Why {
+    Why { reason: reason.to_owned(), message, message_zh: String::new() }
+}
+
+fn approvals(failover: &Failover) -> Vec<Approval> {
+    failover.spec.approvals.iter().map(|given| Approval { by: given.by.clone(), at: given.at.0 }).collect()
+}
+
+/// Works out what a request selects, once: what both sites go by from then on.
+fn resolve(context: &Context, picture: &Picture, failover: &Failover) -> Result<RequestRecord, Why> {
+    let spec = &failover.spec;
+    let id = execution(failover);
+    if let Some(broken) = broken_rules(failover, None).first() {
+        return Err(said("Invalid", format!("{}: {}", broken.path, broken.message)));
+    }
+    if orders::is_automatic(id) || id.contains('/') {
+        return Err(said("Invalid", format!("the key {id} is of Tandem's own form; choose another name")));
+    }
+    if spec.kind == FailoverType::Drill {
+        return Err(said("NotBuilt", "drills are not carried out by this release".to_owned()));
+    }
+    let selected = select(context, picture, &spec.selector)?;
+    let preferred = Some(context.config.preferred_authority.clone());
+    let home = preferred.filter(|_| spec.kind == FailoverType::Failback);
+    let given = spec.to.clone().or(home);
+    let actives: BTreeSet<&String> = selected.values().map(|(active, _)| active).collect();
+    let from = match (&spec.from, &given, &spec.selector.site) {
+        (Some(from), _, _) => from.clone(),
+        (None, Some(to), _) => picture.other(to).cloned().unwrap_or_default(),
+        (None, None, Some(site)) => site.clone(),
+        (None, None, None) => match actives.iter().collect::<Vec<_>>().as_slice() {
+            [one] => (**one).clone(),
+            _ => {
+                let message = "the groups are active at different sites; say spec.from or spec.to".to_owned();
+                return Err(said("Invalid", message));
+            }
+        },
+    };
+    let to = given.or_else(|| picture.other(&from).cloned()).unwrap_or_default();
+    for site in [&from, &to] {
+        if !picture.sites.contains(site) {
+            return Err(said("NotFound", format!("there is no site {site}; there are {}", picture.sites.join(", "))));
+        }
+    }
+    let groups: BTreeMap<String, u64> = selected
+        .into_iter()
+        .filter(|(_, (active, _))| *active == from)
+        .map(|(name, (_, epoch))| (name, epoch))
+        .collect();
+    if groups.is_empty() {
+        return Err(said("NotFound", format!("none of the groups is active at {from}: there is nothing to move")));
+    }
+    for (group, expected) in &spec.expected_epochs {
+        let found = picture.groups.get(group).map_or(0, |held| held.record.value.epoch);
+        if groups.contains_key(group) && found != *expected {
+            return Err(Why::from(&Reason::EpochMoved { expected: *expected, found }));
+        }
+    }
+    let most = |loss: tandem_crds::DataLoss| loss.max_seconds.and_then(|most| u64::try_from(most).ok());
+    Ok(RequestRecord {
+        kind: spec.kind.into(),
+        from,
+        to,
+        groups,
+        max_parallel: spec.max_parallel.and_then(|most| usize::try_from(most).ok()),
+        by: spec.requested_by.clone().unwrap_or_default(),
+        site: context.config.site.clone(),
+        reason: spec.reason.clone(),
+        at: wall(),
+        approvals_wanted: 0,
+        approvals: approvals(failover),
+        accept_data_loss: spec.accept_data_loss.map(|loss| AcceptDataLoss { max_seconds: most(loss) }),
+        despite_not_ready: spec.despite_not_ready,
+        paused_at: spec.pause.then(|| context.config.site.clone()).into_iter().collect(),
+        abort: spec.abort,
+    })
+}
+
+/// The groups that a selector names: where each is active, and its epoch.
+fn select(
+    context: &Context,
+    picture: &Picture,
+    selector: &FailoverSelector,
+) -> Result<BTreeMap<String, (String, u64)>, Why> {
+    if let Some(missing) = selector.groups.iter().find(|name| !picture.groups.contains_key(*name)) {
+        return Err(said("NotFound", format!("there is no failover group {missing}")));
+    }
+    let of_unit: BTreeSet<String> = selector.unit.as_ref().map_or_else(BTreeSet::new, |unit| {
+        context.index.with_world(|world| {
+            let in_unit = |space: &String| world.environments.get(space).is_some_and(|e| e.spec.unit == *unit);
+            let of = world.applications.iter().filter(|((space, _), _)| in_unit(space));
+            of.map(|((space, name), application)| crate::index::group_of(application, space, name)).collect()
+        })
+    });
+    let chosen = picture.groups.iter().filter(|(name, held)| {
+        selector.all
+            || selector.groups.contains(name)
+            || of_unit.contains(*name)
+            || selector.site.as_ref().is_some_and(|site| held.record.value.active == *site)
+    });
+    Ok(chosen.map(|(name, held)| (name.clone(), (held.record.value.active.clone(), held.record.value.epoch))).collect())
+}
+
+/// Makes this site's object for a request of another site.
+async fn make(context: &Context, id: &str, record: &RequestRecord) {
+    let approvals: Vec<_> = record.approvals.iter().map(|a| json!({"by": a.by, "at": a.at})).collect();
+    let reason = if record.reason.is_empty() { "asked at the other site" } else { &record.reason };
+    let mut spec = json!({
+        "type": record.kind, "from": record.from, "to": record.to, "idempotencyKey": id, "reason": reason,
+        "selector": {"groups": record.groups.keys().collect::<Vec<_>>()}, "requestedBy": record.by, "approvals": approvals,
+        "despiteNotReady": record.despite_not_ready, "abort": record.abort,
+    });
+    if let Some(loss) = &record.accept_data_loss {
+        spec["acceptDataLoss"] = json!(loss);
+    }
+    if let Some(most) = record.max_parallel {
+        spec["maxParallel"] = json!(most);
+    }
+    let object = json!({
+        "apiVersion": resource().api_version, "kind": KIND,
+        "metadata": {"name": id, "labels": {ASKED_AT: record.site}}, "spec": spec,
+    });
+    let Ok(object) = serde_json::from_value::<DynamicObject>(object) else { return };
+    if context.cluster.may_write().is_err() {
+        return;
+    }
+    context.cluster.metrics.writes.with_label_values(&["create"]).inc();
+    let api = context.cluster.api(&resource(), None);
+    let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    match tokio::time::timeout(REQUEST_TIMEOUT, api.create(&parameters, &object)).await {
+        Ok(Ok(_)) => tracing::info!(request = id, asked_at = record.site, "shown here as well"),
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {}
+        Ok(Err(error)) => tracing::warn!(request = id, error = %Chain(&error), "not shown here yet"),
+        Err(_) => tracing::warn!(request = id, "not shown here in time"),
+    }
+}
+
+async fn write(context: &Context, failover: &Failover, mut status: FailoverStatus) -> Result<(), String> {
+    let standing = failover.status.clone().unwrap_or_default();
+    let generation = failover.metadata.generation.unwrap_or(0);
+    shown::finish(&mut status, &standing, generation);
+    if status == standing {
+        return Ok(());
+    }
+    let name = failover.metadata.name.as_deref().unwrap_or_default();
+    context.cluster.may_write().map_err(|error| error.to_string())?;
+    context.cluster.metrics.writes.with_label_values(&["status"]).inc();
+    let object = json!({
+        "apiVersion": resource().api_version, "kind": KIND, "metadata": {"name": name}, "status": status,
+    });
+    let api = context.cluster.api(&resource(), None);
+    let (parameters, patch) = (PatchParams::apply("tandem/failover-status").force(), Patch::Apply(&object));
+    let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch_status(name, &parameters, &patch)).await;
+    let written = sent.map_err(|_| "the API server took too long".to_owned())?;
+    match written {
+        Ok(written) => {
+            // Before the watch repeats it, else the same status would be written twice.
+            let known = ObjectName { kind: KIND.to_owned(), namespace: None, name: name.to_owned() };
+            if context.cluster.own.get(&known).is_some() {
+                context.cluster.own.take_in(KIND, written);
+            }
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Chain(&error).to_string()),
+    }
+}

@@ -1,0 +1,329 @@
+//! What a `Failover` shows: the journals of its execution, folded.
+
+use super::JournalHeld;
+use super::orders::{self, Order};
+use super::picture::{Picture, wall};
+use crate::context::Context;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tandem_arbiter::records::RequestRecord;
+use tandem_core::failover::{Evidence, ExecutionKind, Journal, Reason, Side, Standing, Step, Turn, standing as stands};
+use tandem_crds::status::{ConditionValue, READY, Reason as Condition, merge};
+use tandem_crds::{FailoverPhase, FailoverStatus, FailoverWave, GroupMove, MoveStep, Why};
+
+/// From this many groups on, those that went well leave their steps out: the object would become too large.
+const MANY: usize = 100;
+
+/// The status of a request that cannot be carried out as it stands.
+pub(super) fn refused(id: &str, why: &Why) -> FailoverStatus {
+    FailoverStatus {
+        phase: FailoverPhase::Refused,
+        execution: Some(id.to_owned()),
+        reason: why.reason.clone(),
+        message: why.message.clone(),
+        message_zh: why.message_zh.clone(),
+        ..FailoverStatus::default()
+    }
+}
+
+/// Whether nothing more will become of a request.
+pub(super) fn is_over(context: &Context, picture: &Picture, id: &str, record: &RequestRecord) -> bool {
+    let journals = context.link.board().execution(id);
+    let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
+    let order = orders::order(picture, record, &journals, most);
+    let moves: Vec<GroupMove> =
+        record.groups.keys().map(|name| one(picture, record, name, journals.get(name), &order)).collect();
+    overall(record, &moves, &journals).0.ended()
+}
+
+/// The status of a request.
+pub(super) fn status(
+    context: &Context,
+    picture: &Picture,
+    id: &str,
+    record: &RequestRecord,
+    standing: &FailoverStatus,
+) -> FailoverStatus {
+    let journals = context.link.board().execution(id);
+    let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
+    let order = orders::order(picture, record, &journals, most);
+    let mut groups: Vec<GroupMove> =
+        record.groups.keys().map(|name| one(picture, record, name, journals.get(name), &order)).collect();
+    for group in &mut groups {
+        if let Some(before) = standing.groups.iter().find(|before| before.name == group.name) {
+            // Figures in a reason move by themselves, and are no news.
+            if before.reason == group.reason {
+                group.message.clone_from(&before.message);
+                group.message_zh.clone_from(&before.message_zh);
+            }
+        }
+    }
+    let (phase, why) = overall(record, &groups, &journals);
+    if groups.len() > MANY {
+        for group in groups.iter_mut().filter(|group| group.side.is_empty() && group.reason.is_empty()) {
+            group.steps.clear();
+        }
+    }
+    let rto = groups
+        .iter()
+        .filter_map(|group| group.rto_seconds)
+        .fold(None, |most: Option<f64>, rto| Some(most.map_or(rto, |most| most.max(rto))));
+    let why = why.filter(|why| why.reason != standing.reason).or_else(|| {
+        (!standing.reason.is_empty() && phase == standing.phase).then(|| Why {
+            reason: standing.reason.clone(),
+            message: standing.message.clone(),
+            message_zh: standing.message_zh.clone(),
+        })
+    });
+    let why = if phase.ended() && phase == FailoverPhase::Completed { None } else { why };
+    let why = why.unwrap_or_default();
+    FailoverStatus {
+        phase,
+        execution: Some(id.to_owned()),
+        from: Some(record.from.clone()),
+        to: Some(record.to.clone()),
+        reason: why.reason,
+        message: why.message,
+        message_zh: why.message_zh,
+        began: groups.iter().filter_map(|group| group.began.clone()).min(),
+        ended: phase.ended().then(|| groups.iter().filter_map(|group| group.ended.clone()).max()).flatten(),
+        waves: (0..)
+            .zip(&order.waves.waves)
+            .map(|(number, wave)| FailoverWave { number, groups: wave.groups.clone() })
+            .collect(),
+        groups,
+        rto_seconds: rto,
+        // Groups have no data yet that could be lost.
+        rpo_seconds: None,
+        ..FailoverStatus::default()
+    }
+}
+
+/// Completes a status with what every status has.
+pub(super) fn finish(status: &mut FailoverStatus, standing: &FailoverStatus, generation: i64) {
+    let (reason, message) = match status.phase {
+        FailoverPhase::Completed => (Condition::Ready, "every group serves at the target".to_owned()),
+        FailoverPhase::Refused => (Condition::Invalid, status.message.clone()),
+        phase if status.message.is_empty() => (Condition::Progressing, phase.as_str().to_owned()),
+        _ => (Condition::Progressing, status.message.clone()),
+    };
+    let holds = status.phase == FailoverPhase::Completed;
+    let wanted = [ConditionValue { kind: READY, holds, reason, message }];
+    status.conditions = merge(&standing.conditions, &wanted, generation, wall());
+    status.observed_generation = Some(generation);
+}
+
+fn one(
+    picture: &Picture,
+    record: &RequestRecord,
+    name: &str,
+    journal: Option<&JournalHeld>,
+    order: &Order,
+) -> GroupMove {
+    let at = order.waves.waves.iter().position(|wave| wave.groups.iter().any(|group| group == name));
+    let mut shown = GroupMove {
+        name: name.to_owned(),
+        wave: at.and_then(|at| i32::try_from(at).ok()).unwrap_or(-1),
+        from: record.from.clone(),
+        to: record.to.clone(),
+        epoch: picture.groups.get(name).map_or(0, |held| held.record.value.epoch),
+        ..GroupMove::default()
+    };
+    let Some(held) = journal else {
+        let why = waiting(picture, record, name, order);
+        (shown.reason, shown.message, shown.message_zh) =
+            why.map(|w| (w.reason, w.message, w.message_zh)).unwrap_or_default();
+        return shown;
+    };
+    let journal = &held.seen.journal;
+    shown.step = format!("{:?}", journal.step);
+    let why = match &journal.side {
+        Some(Side::Blocked { why }) => {
+            "Blocked".clone_into(&mut shown.side);
+            Some(why)
+        }
+        Some(Side::NeedsHuman { why }) => {
+            "NeedsHuman".clone_into(&mut shown.side);
+            Some(why)
+        }
+        Some(Side::Paused) => {
+            "Paused".clone_into(&mut shown.side);
+            Some(&Reason::PauseAsked)
+        }
+        None => journal.why.as_ref(),
+    };
+    if let Some(why) = why.map(Why::from) {
+        (shown.reason, shown.message, shown.message_zh) = (why.reason, why.message, why.message_zh);
+    }
+    shown.began = journal.evidence.first().map(|first| Time(first.begun));
+    shown.ended = ended(journal).map(Time);
+    shown.rto_seconds = refused_for(journal, picture.facts.get(name).map(|facts| facts.policy.timing.take_over));
+    shown.steps = journal.evidence.iter().map(step).collect();
+    shown
+}
+
+/// Why a group has not begun.
+fn waiting(picture: &Picture, record: &RequestRecord, name: &str, order: &Order) -> Option<Why> {
+    let held = picture.groups.get(name)?;
+    if !orders::begins(picture, record, name) {
+        let expected = record.groups.get(name).copied().unwrap_or(0);
+        return Some(Why::from(&Reason::EpochMoved { expected, found: held.record.value.epoch }));
+    }
+    match order.turns.get(name) {
+        Some(Turn::Waits { groups }) => Some(Why::from(&Reason::WaitsFor { groups: groups.iter().cloned().collect() })),
+        Some(Turn::Stuck { groups }) => {
+            Some(Why::from(&Reason::DependsOnStuck { groups: groups.iter().cloned().collect() }))
+        }
+        _ => held
+            .record
+            .value
+            .execution
+            .as_ref()
+            .map(|other| Why::from(&Reason::OtherExecution { execution: other.clone() })),
+    }
+}
+
+fn step(evidence: &Evidence) -> MoveStep {
+    MoveStep {
+        step: format!("{:?}", evidence.step),
+        began: Some(Time(evidence.begun)),
+        ended: evidence.ended.map(Time),
+        outcome: evidence.outcome.map(|outcome| format!("{outcome:?}")).unwrap_or_default(),
+        evidence: evidence.note.clone(),
+    }
+}
+
+fn begun(journal: &Journal, step: Step) -> Option<Timestamp> {
+    journal.evidence.iter().find(|evidence| evidence.step == step).map(|evidence| evidence.begun)
+}
+
+/// When a group served at the target, or had been taken back.
+fn ended(journal: &Journal) -> Option<Timestamp> {
+    begun(journal, Step::Completed).or_else(|| {
+        let last = journal.evidence.last().filter(|_| journal.over)?;
+        Some(last.ended.unwrap_or(last.begun))
+    })
+}
+
+/// For how long a group was not served, by the drivers' wall clocks: from when its source closed until the target's gate
+/// opened. Of an unplanned move the beginning is not known; it lies `T` before the execution at the latest.
+fn refused_for(journal: &Journal, take_over: Option<Duration>) -> Option<f64> {
+    let open = begun(journal, Step::Redirecting)?;
+    let (closed, before) = if journal.kind == ExecutionKind::Failover {
+        (journal.evidence.first()?.begun, take_over?)
+    } else {
+        let validated = journal.evidence.iter().find(|evidence| evidence.step == Step::Validating)?.ended?;
+        (begun(journal, Step::AwaitingApproval).map_or(validated, |_| validated), Duration::ZERO)
+    };
+    let seconds = open.duration_since(closed).as_secs_f64() + before.as_secs_f64();
+    Some((seconds.max(0.0) * 1000.0).round() / 1000.0)
+}
+
+/// How the request stands as a whole, and why.
+fn overall(
+    record: &RequestRecord,
+    groups: &[GroupMove],
+    journals: &BTreeMap<String, JournalHeld>,
+) -> (FailoverPhase, Option<Why>) {
+    let standing = |group: &GroupMove| match journals.get(&group.name) {
+        Some(held) => Some(stands(&held.seen.journal)),
+        // Moved by something else, or never to begin.
+        None if record.abort || group.reason == "EpochMoved" || group.reason == "DependsOnStuck" => {
+            Some(Standing::Back)
+        }
+        None => None,
+    };
+    let of = |wanted: Standing| groups.iter().filter(|group| standing(group) == Some(wanted)).count();
+    let serving = of(Standing::Serving);
+    let first = |wanted: fn(&GroupMove) -> bool| {
+        groups.iter().find(|group| wanted(group) && !group.reason.is_empty()).map(|group| Why {
+            reason: group.reason.clone(),
+            message: format!("{}: {}", group.name, group.message),
+            message_zh: format!("{}：{}", group.name, group.message_zh),
+        })
+    };
+    let any = first(|_| true);
+    if of(Standing::NeedsHuman) > 0 {
+        return (FailoverPhase::NeedsHuman, first(|group| group.side == "NeedsHuman"));
+    }
+    if serving + of(Standing::Back) == groups.len() {
+        return match serving {
+            0 => (FailoverPhase::RolledBack, any),
+            all if all == groups.len() => (FailoverPhase::Completed, None),
+            _ => (FailoverPhase::PartlyCompleted, first(|group| group.step.is_empty() || group.step == "RolledBack")),
+        };
+    }
+    if of(Standing::Moving) > 0 {
+        return (FailoverPhase::Running, first(|group| !group.side.is_empty()));
+    }
+    if !record.paused_at.is_empty() {
+        return (FailoverPhase::Paused, Some(Why::from(&Reason::PauseAsked)));
+    }
+    if groups.iter().any(|group| group.step == "AwaitingApproval" && group.side.is_empty()) {
+        return (FailoverPhase::AwaitingApproval, any);
+    }
+    if of(Standing::Blocked) > 0 {
+        return (FailoverPhase::Blocked, first(|group| group.side == "Blocked"));
+    }
+    (if journals.is_empty() { FailoverPhase::Pending } else { FailoverPhase::Running }, any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_arbiter::records::JournalSeen;
+    use tandem_core::failover::Outcome;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn request(groups: &[&str]) -> RequestRecord {
+        serde_json::from_value(serde_json::json!({
+            "kind": "Switchover", "from": "dc-a", "to": "dc-b", "by": "wang", "site": "dc-a", "at": at(0),
+            "groups": groups.iter().map(|group| ((*group).to_owned(), 3)).collect::<BTreeMap<_, _>>(),
+        }))
+        .unwrap()
+    }
+
+    fn planned(step: Step) -> Journal {
+        let first = Journal::new(("x", "g"), ExecutionKind::Switchover, ("dc-a", "dc-b"), 3, at(10));
+        let mut journal = first;
+        for (next, second) in
+            [(Step::Fencing, 20), (Step::EpochCommitted, 21), (Step::Promoting, 22), (Step::Redirecting, 23)]
+        {
+            journal = journal.advanced(next, Outcome::Done, "", at(second));
+        }
+        Journal { step, ..journal }
+    }
+
+    fn held(journal: Journal) -> JournalHeld {
+        JournalHeld { seen: JournalSeen { revision: 9, created: 8, journal }, since: Duration::ZERO }
+    }
+
+    #[test]
+    fn the_time_without_service_ends_where_the_gate_opens() {
+        assert_eq!(refused_for(&planned(Step::Verifying), None), Some(3.0));
+        let unplanned = Journal { kind: ExecutionKind::Failover, ..planned(Step::Verifying) };
+        assert_eq!(refused_for(&unplanned, Some(Duration::from_secs(10))), Some(23.0));
+    }
+
+    #[test]
+    fn a_request_ends_when_each_of_its_groups_has() {
+        let record = request(&["g", "h"]);
+        let shown = |name: &str| GroupMove { name: name.to_owned(), ..GroupMove::default() };
+        let groups = [shown("g"), shown("h")];
+        let mut journals = BTreeMap::new();
+        assert_eq!(overall(&record, &groups, &journals).0, FailoverPhase::Pending);
+        journals.insert("g".to_owned(), held(planned(Step::Promoting)));
+        assert_eq!(overall(&record, &groups, &journals).0, FailoverPhase::Running);
+        journals.insert("g".to_owned(), held(planned(Step::Resyncing)));
+        journals.insert("h".to_owned(), held(planned(Step::Completed)));
+        assert_eq!(overall(&record, &groups, &journals).0, FailoverPhase::Completed);
+        let back = Journal { step: Step::RolledBack, over: true, ..planned(Step::RolledBack) };
+        journals.insert("h".to_owned(), held(back));
+        assert_eq!(overall(&record, &groups, &journals).0, FailoverPhase::PartlyCompleted);
+    }
+}
