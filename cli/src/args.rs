@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::failover::args::{FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
+use crate::language::Lang;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ Examples:
   tandem import systems.csv -o resources/       write the resources as YAML / 导出为 YAML 资源文件
   tandem import systems.csv --apply             apply them to the cluster / 写入集群
   tandem status --context dc-a                  what is not ready, and why / 查看未就绪的资源及原因
+  tandem groups --context dc-b                  where each group is active / 查看各组主用站点
+  tandem failover plan --site dc-a              what a move would do / 查看切换计划
   tandem lab up                                 two data centres on this machine / 在本机启动两个数据中心
 
 Exit codes: 0 done; 1 input refused, or something is not ready; 2 wrong usage; 3 the cluster refused or did not answer.";
@@ -44,6 +48,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// The language of what is told about failovers; by LC_ALL, LC_MESSAGES or LANG where left out
+    #[arg(long, global = true, value_enum, value_name = "LANGUAGE")]
+    pub lang: Option<Lang>,
 }
 
 /// What to do.
@@ -53,6 +60,18 @@ pub enum Command {
     Import(Box<ImportArgs>),
     /// Show what is ready in a site, and what is not
     Status(StatusArgs),
+    /// Show the failover groups: where each is active, and whether it would survive the loss of that site
+    Groups(GroupsArgs),
+    /// Plan, start, approve, abort and follow moves of failover groups
+    #[command(subcommand)]
+    Failover(FailoverCommand),
+    /// Move groups as planned, both sites healthy, nothing lost
+    Switchover(Box<PlannedArgs>),
+    /// Move groups home to the preferred site; all of them where none are named
+    Failback(Box<PlannedArgs>),
+    /// Forbid promotions, and allow them again
+    #[command(subcommand)]
+    Hold(HoldCommand),
     /// Run two data centres on this machine (hands over to tandem-lab)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Lab {

@@ -4,14 +4,19 @@
 pub mod args;
 pub mod cluster;
 pub mod exit;
+pub mod failover;
 pub mod import;
 pub mod lab;
+pub mod language;
 pub mod output;
 pub mod status;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, FromArgMatches};
 use exit::Exit;
+use failover::FailoverError;
+use failover::args::TypeArg;
+use language::Lang;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -31,6 +36,13 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
             return if asked { Exit::Ok } else { Exit::Usage };
         }
     };
+    let lang = Lang::pick(cli.lang, |name| std::env::var(name).ok());
+    let told = |result: Result<Exit, FailoverError>| {
+        result.unwrap_or_else(|error| {
+            output::error(&error);
+            error.exit()
+        })
+    };
     match cli.command {
         Command::Import(args) => import::command::run(&args).await.unwrap_or_else(|error| {
             output::error(&error);
@@ -40,6 +52,11 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
             output::error(&error);
             Exit::Cluster
         }),
+        Command::Groups(args) => told(failover::show_groups(&args, lang).await),
+        Command::Failover(command) => told(failover::run(command, lang).await),
+        Command::Switchover(args) => told(failover::planned(*args, TypeArg::Switchover, lang).await),
+        Command::Failback(args) => told(failover::planned(*args, TypeArg::Failback, lang).await),
+        Command::Hold(command) => told(failover::hold(command, lang).await),
         Command::Lab { arguments } => match lab::run(&arguments) {
             Ok(never) => match never {},
             Err(error) => {

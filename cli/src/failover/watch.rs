@@ -1,0 +1,205 @@
+//! Following a move until it ends: a table that is drawn anew on a terminal, lines of what changes elsewhere.
+
+use super::api::{self, ApiError};
+use super::watch_text::{board, transitions};
+use crate::exit::Exit;
+use crate::language::Lang;
+use crate::output;
+use console::Term;
+use kube::api::Api;
+use kube::{Client, Error, ResourceExt};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tandem_crds::{Failover, FailoverGroup, FailoverPhase};
+
+const POLL: Duration = Duration::from_millis(500);
+/// How long one look may take. A site may be lost while one watches: then the next look comes soon.
+const LOOK: Duration = Duration::from_secs(5);
+/// How often lags are looked at.
+const LAGS: Duration = Duration::from_secs(5);
+
+/// How to follow.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Draw a table anew, instead of writing lines.
+    pub terminal: bool,
+    /// Give up after this time.
+    pub timeout: Option<Duration>,
+    /// How often to look.
+    pub poll: Duration,
+}
+
+impl How {
+    /// A table where there is a terminal, unless lines are asked for.
+    #[must_use]
+    pub fn new(plain: bool, timeout: Option<u64>) -> Self {
+        Self { terminal: !plain && Term::stdout().is_term(), timeout: timeout.map(Duration::from_secs), poll: POLL }
+    }
+}
+
+/// Why a move could not be followed to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// There is none.
+    #[error("nobody has asked for a failover at this site: `tandem failover plan` shows what one would do")]
+    None,
+    /// It was deleted meanwhile.
+    #[error("{0} was deleted at this site; `tandem groups` shows where the groups are")]
+    Gone(String),
+    /// It takes longer than one wanted to wait.
+    #[error("{name} has not ended after {seconds} s; it goes on by itself: tandem failover watch {name}")]
+    TooLong {
+        /// The Failover.
+        name: String,
+        /// How long was waited, in seconds.
+        seconds: u64,
+    },
+    /// The cluster refused or did not answer.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+/// The name of the newest move.
+///
+/// # Errors
+/// When there is none, or the cluster cannot be read.
+pub async fn latest(client: &Client) -> Result<String, WatchError> {
+    let all: Vec<Failover> = api::list(client).await?;
+    let newest =
+        all.iter().max_by_key(|failover| (failover.creation_timestamp().map(|time| time.0), failover.name_any()));
+    newest.map(ResourceExt::name_any).ok_or(WatchError::None)
+}
+
+/// Follows a move. `Ok(Exit::Ok)`: it is completed; `Ok(Exit::Refused)`: it ended otherwise, or without a terminal needs a
+/// person.
+///
+/// # Errors
+/// When it is not there, takes longer than is to be waited, or the API server refuses to show it.
+pub async fn follow(client: &Client, name: &str, how: How, lang: Lang) -> Result<Exit, WatchError> {
+    let begun = Instant::now();
+    // The first look says clearly what is wrong; later ones go on as long as it takes.
+    let mut seen: Failover = api::get(client, name).await?;
+    let mut screen = Screen::new(how.terminal);
+    let mut lags = Lags::default();
+    let mut before: Option<Failover> = None;
+    loop {
+        let now = super::now();
+        if how.terminal {
+            lags.refresh(client).await;
+            screen.draw(&seen, &lags.known, now, lang);
+        } else {
+            for line in transitions(before.as_ref(), &seen, now, lang) {
+                output::result(&format!("{line}\n"));
+            }
+        }
+        let phase = seen.status.as_ref().map(|status| status.phase).unwrap_or_default();
+        match phase {
+            FailoverPhase::Completed => return Ok(Exit::Ok),
+            phase if phase.ended() => return Ok(Exit::Refused),
+            // A person at a terminal sees it and may mend it; a script would wait for ever.
+            FailoverPhase::NeedsHuman if !how.terminal => return Ok(Exit::Refused),
+            _ => {}
+        }
+        before = Some(seen.clone());
+        loop {
+            if let Some(limit) = how.timeout.filter(|limit| begun.elapsed() >= *limit) {
+                return Err(WatchError::TooLong { name: name.to_owned(), seconds: limit.as_secs() });
+            }
+            tokio::time::sleep(how.poll).await;
+            if let Some(found) = screen.answered(look(client, name).await?, lang) {
+                seen = found;
+                break;
+            }
+        }
+    }
+}
+
+/// One look; `Ok(Err(why))` where another may have another answer.
+async fn look(client: &Client, name: &str) -> Result<Result<Failover, String>, WatchError> {
+    let api: Api<Failover> = Api::all(client.clone());
+    match tokio::time::timeout(LOOK, api.get(name)).await {
+        Ok(Ok(found)) => Ok(Ok(found)),
+        Ok(Err(Error::Api(status))) if status.code == 404 => Err(WatchError::Gone(name.to_owned())),
+        Ok(Err(Error::Api(status))) => Ok(Err(format!("{} {}", status.code, status.message))),
+        Ok(Err(error)) => Ok(Err(output::chain(&error))),
+        Err(_) => Ok(Err(format!("no answer within {} s", LOOK.as_secs()))),
+    }
+}
+
+/// How far standbys are behind, in seconds, as the groups' status says.
+#[derive(Default)]
+struct Lags {
+    known: BTreeMap<String, i64>,
+    looked: Option<Instant>,
+}
+
+impl Lags {
+    /// Looks again where that was long ago. What cannot be read is left as it is: the move itself is the point.
+    async fn refresh(&mut self, client: &Client) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LAGS) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let api: Api<FailoverGroup> = Api::all(client.clone());
+        if let Ok(Ok(groups)) = tokio::time::timeout(LOOK, api.list(&kube::api::ListParams::default())).await {
+            let lag = |group: &FailoverGroup| Some((group.name_any(), group.status.as_ref()?.lag_seconds?));
+            self.known = groups.iter().filter_map(lag).collect();
+        }
+    }
+}
+
+/// What is on the terminal.
+struct Screen {
+    term: Option<Term>,
+    /// Lines drawn last, to be drawn over.
+    drawn: usize,
+    /// That the API server does not answer was told.
+    told: bool,
+}
+
+impl Screen {
+    fn new(terminal: bool) -> Self {
+        Self { term: terminal.then(Term::stdout), drawn: 0, told: false }
+    }
+
+    fn draw(&mut self, failover: &Failover, lags: &BTreeMap<String, i64>, now: jiff::Timestamp, lang: Lang) {
+        let Some(term) = &self.term else { return };
+        let (height, width) = term.size();
+        // A line that wraps, or that has left the screen, could not be drawn over.
+        let (height, width) = (usize::from(height.max(10)) - 1, usize::from(width.max(40)) - 1);
+        let mut lines = board(failover, lags, now, height, lang);
+        lines.truncate(height);
+        let mut text = String::new();
+        for line in &lines {
+            text.push_str(&console::truncate_str(line, width, "…"));
+            text.push('\n');
+        }
+        // A terminal that has gone away is no error of ours.
+        let _ = term.clear_last_lines(self.drawn).and_then(|()| term.write_str(&text));
+        self.drawn = lines.len();
+    }
+
+    /// What was seen; where nothing was, that is told once.
+    fn answered(&mut self, answer: Result<Failover, String>, lang: Lang) -> Option<Failover> {
+        match answer {
+            Ok(found) => {
+                self.told = false;
+                Some(found)
+            }
+            Err(why) => {
+                if !std::mem::replace(&mut self.told, true) {
+                    output::note(&match lang {
+                        Lang::En => format!(
+                            "this site's API does not answer ({why}); trying again. The other site shows the groups as well: tandem groups --context SITE"
+                        ),
+                        Lang::Zh => format!(
+                            "本站点 API 无应答（{why}），正在重试。也可在另一站点查看：tandem groups --context SITE"
+                        ),
+                    });
+                    self.drawn = 0;
+                }
+                None
+            }
+        }
+    }
+}
