@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 const PREFIX: &str = "/tandem/v1/";
 /// What both sites write.
-const SHARED: [&str; 6] = ["conflicts/", "executions/", "groups/", "holds/", "ledger/", "specs/"];
+const SHARED: [&str; 9] =
+    ["attestations/", "conflicts/", "executions/", "generation", "groups/", "holds/", "ledger/", "requests/", "specs/"];
 /// What each site writes of its own, and reads of the other's.
 const OWN: [&str; 3] = ["audit/", "sites/", "status/"];
 

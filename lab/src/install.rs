@@ -184,7 +184,7 @@ async fn established(client: &Client) -> Result<(), InstallError> {
             conditions.into_iter().flatten().any(|c| c.type_ == "Established" && c.status == "True")
         };
         let own = list.items.iter().filter(|definition| definition.spec.group == tandem_crds::GROUP);
-        if own.filter(established).count() == tandem_crds::Kind::ALL.len() {
+        if own.filter(established).count() == tandem_crds::manifests::definitions().len() {
             return Ok(());
         }
         if started.elapsed() >= PATIENCE {

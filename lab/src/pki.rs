@@ -143,7 +143,8 @@ fn site(place: &Place, dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> 
         kubernetes.issue(dir, program, &Subject::server(&name, &[]))?;
     }
     for replica in 0..2 {
-        let server = Subject::server("tandem-operator", &[place.operator(replica)]);
+        let mut server = Subject::server("tandem-operator", &[place.operator(replica)]);
+        server.dns = &["localhost"];
         kubernetes.issue(dir, &format!("operator-{replica}"), &server)?;
     }
     let node = format!("system:node:{}", place.node());

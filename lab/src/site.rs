@@ -5,7 +5,7 @@ use crate::layout::Layout;
 use crate::plan::{Place, Plan};
 use crate::process::Program;
 use crate::programs::Programs;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io;
 
@@ -41,7 +41,7 @@ pub fn prepare(
     layout: &Layout,
     programs: &Programs,
     place: &Place,
-    operators: bool,
+    operators: Option<&[Setting]>,
 ) -> io::Result<PlacePrograms> {
     fs::create_dir_all(layout.place(&place.name))?;
     let arbiter = arbiter_member(plan, layout, programs, place);
@@ -83,9 +83,9 @@ pub fn prepare(
         format!("--copies={}", place.program_copies().display()),
     ];
     let mut replicas = Vec::new();
-    if operators {
+    if let Some(settings) = operators {
         for replica in 0..2 {
-            let config = operator_config(plan, layout, place, replica)?;
+            let config = operator_config(plan, layout, place, replica, settings)?;
             let name = format!("operator-{replica}");
             let arguments = vec![format!("--config={config}")];
             replicas.push(program(&name, programs.own.join("tandem-operator"), arguments));
@@ -171,14 +171,50 @@ fn arbiter_member(plan: &Plan, layout: &Layout, programs: &Programs, place: &Pla
     Program { place: place.name.clone(), name: "arbiter".to_owned(), executable: programs.etcd.clone(), arguments }
 }
 
-fn operator_config(plan: &Plan, layout: &Layout, place: &Place, replica: u8) -> io::Result<String> {
+/// A setting of the operators that is to be another than the lab's usual one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    path: Vec<String>,
+    value: Value,
+}
+
+impl std::str::FromStr for Setting {
+    type Err = String;
+
+    /// Reads `field=value` or `field.field=value`; the value is YAML.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (path, value) = text.split_once('=').ok_or_else(|| format!("'{text}' is no setting; write FIELD=VALUE"))?;
+        let value = serde_yaml::from_str(value).map_err(|error| format!("'{text}': {error}"))?;
+        Ok(Self { path: path.split('.').map(str::to_owned).collect(), value })
+    }
+}
+
+impl Setting {
+    fn put(&self, config: &mut Value) {
+        let mut here = config;
+        for field in &self.path {
+            here = &mut here[field.as_str()];
+        }
+        here.clone_from(&self.value);
+    }
+}
+
+fn operator_config(
+    plan: &Plan,
+    layout: &Layout,
+    place: &Place,
+    replica: u8,
+    settings: &[Setting],
+) -> io::Result<String> {
+    let pins = layout.place(&place.name).join("pins");
+    fs::create_dir_all(&pins)?;
     let pki = layout.pki(&place.name);
     let file = |name: &str| pki.join(name).display().to_string();
     // The member nearby first, the witness next.
     let mut endpoints = plan.arbiter_endpoints();
     let own = format!("https://{}:2379", place.arbiter());
     endpoints.sort_by_key(|endpoint| *endpoint != own);
-    let config = json!({
+    let mut config = json!({
         "site": place.name,
         "replica": format!("operator-{replica}"),
         "sites": plan.sites,
@@ -191,6 +227,7 @@ fn operator_config(plan: &Plan, layout: &Layout, place: &Place, replica: u8) -> 
             "keyFile": file("arbiter-client.key"),
         },
         "heartbeatSeconds": 2,
+        "pinsFile": pins.join(format!("operator-{replica}.json")).display().to_string(),
         "listen": format!("{}:8443", place.operator(replica)),
         "tls": {
             "certFile": file(&format!("operator-{replica}.crt")),
@@ -200,7 +237,26 @@ fn operator_config(plan: &Plan, layout: &Layout, place: &Place, replica: u8) -> 
         "deletionGraceSeconds": 10,
         "logFormat": "json",
     });
+    for setting in settings {
+        setting.put(&mut config);
+    }
     let path = layout.place(&place.name).join(format!("operator-{replica}.yaml"));
     fs::write(&path, serde_yaml::to_string(&config).map_err(io::Error::other)?)?;
     Ok(path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_reaches_the_field_that_it_names() {
+        let mut config = json!({"heartbeatSeconds": 2});
+        for text in ["heartbeatSeconds=1", "failover.platformMode=Automatic", "failover.dwellSeconds=0"] {
+            text.parse::<Setting>().unwrap().put(&mut config);
+        }
+        let wanted = json!({"heartbeatSeconds": 1, "failover": {"platformMode": "Automatic", "dwellSeconds": 0}});
+        assert_eq!(config, wanted);
+        assert!("heartbeatSeconds".parse::<Setting>().is_err());
+    }
 }

@@ -13,7 +13,7 @@ use crate::network::{self, Cut};
 use crate::plan::{Place, Plan};
 use crate::process::ProcessId;
 use crate::programs::Programs;
-use crate::site::PlacePrograms;
+use crate::site::{PlacePrograms, Setting};
 use crate::state::{State, StateError};
 use nix::sys::signal::Signal;
 use slot::Slot;
@@ -37,8 +37,8 @@ pub struct Settings {
     pub programs: Programs,
     /// Tandem's repository: definitions and manifests come from there.
     pub repository: PathBuf,
-    /// Whether operators run.
-    pub operators: bool,
+    /// Whether operators run, and what of their settings is to be another than usual.
+    pub operators: Option<Vec<Setting>>,
     /// The process without which the lab is not wanted any more.
     pub until: Option<ProcessId>,
 }
@@ -192,7 +192,11 @@ impl Supervisor {
             lead(format!("{}/kube-apiserver", place.name), SocketAddrV4::new(place.control_plane(), 6_443)),
             lead(format!("{}/arbiter", place.name), SocketAddrV4::new(place.arbiter(), 2_379)),
         ];
-        let forwards: Vec<Forward> = forwards.into_iter().flatten().collect();
+        let replicas = (0..2).map(|replica| {
+            let target = SocketAddrV4::new(place.operator(replica), 8_443);
+            lead(format!("{}/operator-{replica}", place.name), target)
+        });
+        let forwards: Vec<Forward> = forwards.into_iter().chain(replicas).flatten().collect();
         let opened = forward::open(&place.namespace, &forwards)
             .map_err(doing(format!("opening the ports that lead into {}", place.name)))?;
         lock(&self.forwards).insert(place.name.clone(), opened);

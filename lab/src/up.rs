@@ -15,6 +15,7 @@ use tandem_lab::layout::Layout;
 use tandem_lab::plan::Plan;
 use tandem_lab::process::ProcessId;
 use tandem_lab::progress::{Progress, Step};
+use tandem_lab::site::Setting;
 use tandem_lab::state::State;
 use tandem_lab::supervisor::{self, Settings};
 use tandem_lab::{city, claim, programs, status};
@@ -37,6 +38,10 @@ pub(super) struct UpArgs {
     /// Start no operators.
     #[arg(long)]
     no_operators: bool,
+    /// Give the operators another setting than the lab's usual one, such as `heartbeatSeconds=1` or
+    /// `failover.platformMode=Automatic`. May be given several times.
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    settings: Vec<String>,
     /// Import an inventory and wait until all of it is Ready in both sites.
     #[arg(long, value_name = "CSV")]
     import: Option<PathBuf>,
@@ -66,13 +71,14 @@ impl UpArgs {
 
 /// Runs the supervisor in this process.
 pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
+    let settings = given.settings.iter().map(|text| text.parse()).collect::<Result<Vec<Setting>, String>>()?;
     let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
     let settings = Settings {
         plan: plan.clone(),
         layout: layout.clone(),
         programs: programs::find(&given.repository)?,
         repository: given.repository.clone(),
-        operators: !given.no_operators,
+        operators: (!given.no_operators).then_some(settings),
         until: given.until()?,
     };
     claim::take(&plan, layout)?;
@@ -88,6 +94,8 @@ pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
     let progress = Progress::default();
     let until = given.until()?;
     let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
+    // What is wrong with a setting is said here, not in the supervisor's log.
+    given.settings.iter().try_for_each(|text| text.parse::<Setting>().map(drop))?;
     if let Some(inventory) = &given.import
         && !inventory.is_file()
     {
@@ -139,6 +147,9 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     if let Some(ProcessId { pid, started }) = until {
         arguments.extend(["--until-pid".into(), pid.to_string().into()]);
         arguments.extend(["--until-started".into(), started.to_string().into()]);
+    }
+    for setting in &given.settings {
+        arguments.extend(["--set".into(), setting.into()]);
     }
     if given.no_operators {
         arguments.push("--no-operators".into());

@@ -55,13 +55,17 @@ impl Supervisor {
             if plan.sites.contains(&place.name) {
                 let port = free_port().map_err(doing("asking for a port"))?;
                 ports.insert(format!("{}/kube-apiserver", place.name), port);
+                for replica in 0..2 {
+                    let port = free_port().map_err(doing("asking for a port"))?;
+                    ports.insert(format!("{}/operator-{replica}", place.name), port);
+                }
                 kubeconfig::write(&layout, place, port).map_err(doing("writing kubeconfigs"))?;
             }
         }
         self.record(|state| state.ports.clone_from(&ports))?;
         kubeconfig::merge(&layout, &plan.sites).map_err(doing("writing kubeconfigs"))?;
         for place in &places {
-            let prepared = site::prepare(&plan, &layout, &programs, place, operators)
+            let prepared = site::prepare(&plan, &layout, &programs, place, operators.as_deref())
                 .map_err(doing(format!("writing the configuration of {}", place.name)))?;
             lock(&self.programs).insert(place.name.clone(), prepared);
             self.open_forwards(place)?;
@@ -107,7 +111,7 @@ impl Supervisor {
         }
         done();
 
-        if operators {
+        if operators.is_some() {
             let done = self.begin("operators (two replicas a site)");
             for programs in prepared.values() {
                 self.launch(&programs.operators);
