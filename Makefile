@@ -104,6 +104,8 @@ doc: build-packages
 generate: ## write the generated files again
 	$(call say,writing the CustomResourceDefinitions)
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated
+	$(call say,writing the tables of docs/failover.md)
+	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core --lib the_manual_has
 
 .PHONY: generated
 generated: build-packages
@@ -121,14 +123,25 @@ LAB_TEST = TANDEM_BIN=$(BIN) cargo test --locked $(RUNNER) -p $(1) --test $(2) -
 .PHONY: test
 test: root programs control-plane ## all tests: units, properties, the lab, end to end, the whole city
 	$(call say,unit and property tests)
-	@cargo test --workspace --locked --exclude tandem-tests --exclude tandem-lab
+	@cargo test --workspace --locked --exclude tandem-tests --exclude tandem-lab --exclude tandem-sim
 	@cargo test --locked $(RUNNER) -p tandem-lab --lib --bins
+	@cargo test --locked -p tandem-arbiter --features mutations --lib
+	$(call say,the protocol in simulated time)
+	@cargo test --release --locked -p tandem-sim
 	$(call say,the life of a lab)
 	@$(call LAB_TEST,tandem-lab,lifecycle)
 	$(call say,end to end on a lab)
 	@$(call LAB_TEST,tandem-tests,e2e)
+	$(call say,who is active: staged faults on a lab)
+	@$(call LAB_TEST,tandem-tests,failover)
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)
+
+SEEDS ?= 20000
+.PHONY: sim
+sim: build-packages ## try to break the failover protocol in simulated time (SEEDS=1000000)
+	$(call say,simulating $(SEEDS) seeds)
+	@cargo run --quiet --release --locked -p tandem-sim -- --seeds $(SEEDS)
 
 .PHONY: soak
 soak: root programs control-plane ## the tests on the lab, three times over; not part of CI
@@ -136,5 +149,6 @@ soak: root programs control-plane ## the tests on the lab, three times over; not
 		printf '\033[1m==> round %s of 3\033[0m\n' $$round; \
 		$(call LAB_TEST,tandem-lab,lifecycle); \
 		$(call LAB_TEST,tandem-tests,e2e); \
+		$(call LAB_TEST,tandem-tests,failover); \
 		$(call LAB_TEST,tandem-tests,city); \
 	done

@@ -64,7 +64,7 @@ pub(crate) async fn definitions_deleted_and_reinstalled_delete_nothing(world: Ar
     let definitions: Api<CustomResourceDefinition> = Api::all(world.b.clone());
     let tandem = definitions.list(&ListParams::default()).await.unwrap();
     let tandem: Vec<_> = tandem.items.into_iter().filter(|found| found.spec.group == "tandem.dev").collect();
-    assert_eq!(tandem.len(), 6);
+    assert_eq!(tandem.len(), tandem_crds::manifests::definitions().len());
     for definition in &tandem {
         definitions.delete(definition.metadata.name.as_deref().unwrap(), &DeleteParams::default()).await.unwrap();
     }

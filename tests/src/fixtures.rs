@@ -49,3 +49,21 @@ pub fn application(namespace: &str, name: &str, replicas: u32) -> Value {
         },
     })
 }
+
+/// A failover group of this mode.
+#[must_use]
+pub fn group(name: &str, mode: &str) -> Value {
+    json!({
+        "apiVersion": "tandem.dev/v1alpha1", "kind": "FailoverGroup", "metadata": {"name": name},
+        "spec": {"displayName": {"zh": "测试组"}, "mode": mode},
+    })
+}
+
+/// A request to move what a selector names.
+#[must_use]
+pub fn failover(name: &str, kind: &str, to: &str, selector: &Value) -> Value {
+    json!({
+        "apiVersion": "tandem.dev/v1alpha1", "kind": "Failover", "metadata": {"name": name},
+        "spec": {"type": kind, "to": to, "selector": selector, "reason": "a test"},
+    })
+}

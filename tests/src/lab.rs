@@ -37,13 +37,22 @@ impl Lab {
     /// When it does not start; its output says why, and its logs are kept.
     #[must_use]
     pub fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// Starts a lab with more arguments for `up`.
+    ///
+    /// # Panics
+    /// When it does not start; its output says why, and its logs are kept.
+    #[must_use]
+    pub fn start_with(name: &str, more: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix(&format!("tandem-{name}-")).tempdir().unwrap();
         let lab = Self { dir, bin: programs(), keep: AtomicBool::new(false) };
         // Runs that start at the same time begin to look at different numbers.
         let first = std::process::id();
         for number in (0..PREFIXES).map(|next| (first + next) % PREFIXES) {
             let started = Instant::now();
-            let status = lab.up(number);
+            let status = lab.up(number, more);
             if status.success() {
                 println!("lab up in {:.1} s", started.elapsed().as_secs_f64());
                 return lab;
@@ -57,10 +66,12 @@ impl Lab {
     }
 
     /// Starts it with one of the prefixes and address ranges that are for tests.
-    fn up(&self, number: u32) -> ExitStatus {
+    fn up(&self, number: u32, more: &[&str]) -> ExitStatus {
         let (prefix, base, own) =
             (format!("t{number}"), format!("10.{}", 100 + number), std::process::id().to_string());
-        self.command(&["up", "--prefix", &prefix, "--base", &base, "--until-pid", &own]).status().unwrap()
+        let mut arguments = vec!["up", "--prefix", &prefix, "--base", &base, "--until-pid", &own];
+        arguments.extend(more);
+        self.command(&arguments).status().unwrap()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -92,11 +103,33 @@ impl Lab {
     /// # Panics
     /// When the kubeconfig cannot be used.
     pub async fn client(&self, site: &str) -> kube::Client {
+        kube::Client::try_from(self.config(site).await).unwrap()
+    }
+
+    async fn config(&self, site: &str) -> kube::Config {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let path = self.dir.path().join(site).join("kubeconfig");
         let kubeconfig = kube::config::Kubeconfig::read_from(path).unwrap();
         let options = kube::config::KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap()
+    }
+
+    /// A client for the gate of one operator replica. A replica that does not answer at once counts as silent.
+    ///
+    /// # Panics
+    /// When the lab's files cannot be read.
+    pub async fn gate(&self, site: &str, replica: u8) -> kube::Client {
+        let state = std::fs::read(self.dir.path().join("state.json")).unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+        let port = state["ports"][format!("{site}/operator-{replica}")].as_u64().unwrap();
+        let mut config = self.config(site).await;
+        config.cluster_url = format!("https://127.0.0.1:{port}").parse().unwrap();
+        config.tls_server_name = Some("localhost".to_owned());
+        // A 503 is an answer here.
+        config.default_retry = false;
+        for limit in [&mut config.connect_timeout, &mut config.read_timeout, &mut config.write_timeout] {
+            *limit = Some(std::time::Duration::from_millis(400));
+        }
         kube::Client::try_from(config).unwrap()
     }
 

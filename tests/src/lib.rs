@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod fixtures;
+pub mod gates;
 mod lab;
 
 pub use lab::Lab;

@@ -1,0 +1,179 @@
+//! What the tests have to work with: two sites, and an agency whose applications move.
+
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tandem_crds::Kind;
+use tandem_tests::gates::Recorder;
+use tandem_tests::{Lab, api, apply, built_in, eventually, fixtures, is_ready};
+
+/// How long anything may take at most.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// `T` of the lab.
+pub(crate) const T: Duration = Duration::from_secs(5);
+/// The groups of the lab that fail over by themselves.
+pub(crate) const GROUPS: [&str; 3] = ["platform", "alpha-prod-web", "alpha-prod-records"];
+/// Where the agency's applications are.
+pub(crate) const NAMESPACE: &str = "alpha-prod";
+
+/// Two sites, clients for them, and what their gates said.
+pub(crate) struct World {
+    pub(crate) lab: Lab,
+    pub(crate) gates: Recorder,
+}
+
+impl World {
+    pub(crate) async fn new(lab: Lab) -> Self {
+        let gates = Recorder::start(&lab).await;
+        let world = Self { lab, gates };
+        let a = world.client("dc-a").await;
+        apply(&a, &fixtures::unit("alpha")).await.unwrap();
+        apply(&a, &fixtures::environment("alpha", "prod", 4)).await.unwrap();
+        for application in ["web", "records"] {
+            apply(&a, &fixtures::group(&format!("{NAMESPACE}-{application}"), "Automatic")).await.unwrap();
+        }
+        world.ready("dc-a", Kind::Environment, None, NAMESPACE).await;
+        for application in ["web", "records"] {
+            apply(&a, &fixtures::application(NAMESPACE, application, 2)).await.unwrap();
+        }
+        for application in ["web", "records"] {
+            world.ready("dc-a", Kind::Application, Some(NAMESPACE), application).await;
+        }
+        world
+    }
+
+    pub(crate) async fn client(&self, site: &str) -> kube::Client {
+        self.lab.client(site).await
+    }
+
+    /// Waits until an object is Ready, as a site shows it.
+    pub(crate) async fn ready(&self, site: &str, kind: Kind, namespace: Option<&str>, name: &str) {
+        let client = self.client(site).await;
+        eventually(&format!("{kind} {name} to be ready"), PATIENCE, || async {
+            is_ready(&api(&client, kind, namespace).get_opt(name).await.ok()??).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until every group is active at a site, and at no other; says how long that took.
+    pub(crate) async fn active(&self, site: &str) -> Duration {
+        let started = std::time::Instant::now();
+        let other = if site == "dc-a" { "dc-b" } else { "dc-a" };
+        for group in GROUPS {
+            let what = format!("{group} to be active at {site} and not at {other}");
+            eventually(&what, PATIENCE, || async {
+                (self.gates.is_active(site, group) && self.gates.is_passive(other, group)).then_some(())
+            })
+            .await;
+        }
+        started.elapsed()
+    }
+
+    /// Fails if a group stops being active at a site within this time.
+    pub(crate) async fn stays(&self, site: &str, time: Duration) {
+        let started = std::time::Instant::now();
+        while started.elapsed() < time {
+            for group in GROUPS {
+                let answers = self.gates.answers(site, group);
+                assert!(self.gates.is_active(site, group), "{group} is not active at {site} any more: {answers:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The epochs of the groups, as a site's gates have them.
+    pub(crate) fn epochs(&self, site: &str) -> Vec<u64> {
+        GROUPS.iter().map(|group| self.gates.answers(site, group).first().map_or(0, |answer| answer.epoch)).collect()
+    }
+
+    /// How many pods of an application are wanted and ready at a site; `None` where the workload is not there (yet), or the
+    /// API server does not say (yet): one that has just started refuses everybody for a moment.
+    pub(crate) async fn pods(&self, site: &str, application: &str) -> Option<(i64, i64)> {
+        let client = self.client(site).await;
+        let deployments = built_in(&client, "apps", "Deployment", Some(NAMESPACE));
+        let name = format!("{application}-web");
+        let found = deployments.get_opt(&name).await.ok()??;
+        let number = |path: &str| found.data.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+        Some((number("/spec/replicas"), number("/status/readyReplicas")))
+    }
+
+    /// Waits until an application has so many pods at a site, all of them ready.
+    pub(crate) async fn strength(&self, site: &str, application: &str, pods: i64) {
+        eventually(&format!("{application} to have {pods} pods at {site}"), PATIENCE, || async {
+            (self.pods(site, application).await == Some((pods, pods))).then_some(())
+        })
+        .await;
+    }
+
+    /// A `Failover` as a site has it.
+    pub(crate) async fn failover(&self, site: &str, name: &str) -> Option<DynamicObject> {
+        let gvk = GroupVersionKind::gvk("tandem.dev", "v1alpha1", "Failover");
+        let resource = kube::api::ApiResource::from_gvk_with_plural(&gvk, "failovers");
+        let failovers: kube::Api<DynamicObject> = kube::Api::all_with(self.client(site).await, &resource);
+        failovers.get_opt(name).await.ok().flatten()
+    }
+
+    /// Asks for a move at a site, and waits until it stands in this phase.
+    pub(crate) async fn ask(&self, site: &str, object: &Value, phase: &str) -> DynamicObject {
+        let client = self.client(site).await;
+        // As a person does after a failover: asked again where the API server is not up yet.
+        eventually("the request to be taken", PATIENCE, || async { apply(&client, object).await.ok() }).await;
+        self.phase(site, object["metadata"]["name"].as_str().unwrap(), phase).await
+    }
+
+    /// Waits until a `Failover` stands in this phase.
+    pub(crate) async fn phase(&self, site: &str, name: &str, phase: &str) -> DynamicObject {
+        eventually(&format!("{name} to be {phase} at {site}"), PATIENCE, || async {
+            let found = self.failover(site, name).await?;
+            (found.data["status"]["phase"] == phase).then_some(found)
+        })
+        .await
+    }
+
+    /// Sets an annotation, or takes it away.
+    pub(crate) async fn annotate(&self, site: &str, kind: Kind, name: &str, annotation: &str, value: Option<&str>) {
+        let patch = json!({"metadata": {"annotations": {annotation: value}}});
+        let client = self.client(site).await;
+        api(&client, kind, None).patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+    }
+
+    /// Brings everything back to where tests begin: all powered and linked, all groups at dc-a, both sites ready.
+    pub(crate) async fn at_home(&self) {
+        self.lab.run(&["heal"]);
+        for place in ["dc-a", "dc-b"] {
+            self.lab.run(&["power-on", place]);
+        }
+        for program in ["dc-a/arbiter", "dc-b/arbiter", "witness/arbiter", "dc-a/kube-apiserver"] {
+            self.lab.run(&["start", program]);
+        }
+        for program in ["dc-a/operator-0", "dc-a/operator-1"] {
+            self.lab.run(&["resume", program]);
+        }
+        let home = GROUPS.iter().all(|group| self.gates.is_active("dc-a", group));
+        if !home {
+            // Each wish has a key of its own.
+            let name = format!("home-{}", std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis());
+            let wish = fixtures::failover(&name, "Failback", "dc-a", &json!({"all": true}));
+            self.ask("dc-b", &wish, "Completed").await;
+        }
+        self.active("dc-a").await;
+        for application in ["web", "records"] {
+            self.strength("dc-a", application, 2).await;
+            self.strength("dc-b", application, 1).await;
+            self.protected(&format!("{NAMESPACE}-{application}")).await;
+        }
+    }
+
+    /// Waits until a group would survive the loss of its site, and could fail over by itself.
+    pub(crate) async fn protected(&self, group: &str) {
+        let client = self.client("dc-a").await;
+        eventually(&format!("{group} to be protected"), PATIENCE, || async {
+            let found = api(&client, Kind::FailoverGroup, None).get_opt(group).await.ok()??;
+            let status = &found.data["status"];
+            let free = status["whyNotAutomatic"].as_array().is_none_or(Vec::is_empty);
+            (status["readiness"]["state"] == "Protected" && free && status["execution"].is_null()).then_some(())
+        })
+        .await;
+    }
+}

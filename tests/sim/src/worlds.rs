@@ -1,0 +1,4 @@
+//! The worlds that are simulated.
+
+pub mod failover;
+pub mod membership;

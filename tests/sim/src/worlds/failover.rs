@@ -1,0 +1,203 @@
+//! The failover protocol as a whole: two sites with two operator replicas each, three groups, each with data of its own at
+//! both sites, the dead-man switch beside it, writers, and people.
+//!
+//! A replica is the arbiter's own logic (membership with gate and pins, the watches of the other site, the transaction
+//! builders) and the machine of `core::failover`, driven as the operator drives them. What this world adds is the network
+//! between them, and [`Facts`]: what really happened, from which the invariants I1 to I12 are judged after every event.
+//!
+//! What stands in for the rest: reports of the data travel from the database to every replica instead of through `status/`;
+//! requests of people are known at the site at which they were made, and by the execution's kind at the other; workloads are
+//! one call to the provider. The clones of a drill are a flag. Load balancers are left out: the gate itself is asked at every
+//! instant, which is stricter.
+
+mod board;
+mod data;
+mod driver;
+mod facts;
+mod replica;
+pub mod setup;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tandem_arbiter::deadman::Poll;
+use tandem_arbiter::gate::Query;
+use tandem_arbiter::pins::Pins;
+use tandem_arbiter::records::{GroupRecord, Key, PLATFORM};
+use tandem_arbiter::txn::{self, Op, Txn};
+use tandem_core::failover::{Answer, Effect, Role};
+
+use self::data::{Database, Report};
+pub use self::facts::Facts;
+use self::replica::Replica;
+use self::setup::{GROUPS, Orders, Setup};
+use crate::engine::{Micros, micros};
+use crate::net::{NodeId, Place, Running};
+use crate::schedule::{Case, Profile};
+use crate::world::{Ctx, Happening, Violation, World};
+
+/// What its processes send each other, and set timers for.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // names and fields say it
+pub enum Msg {
+    Tick,
+    GiveUp(u64),
+    Again(u64),
+    Watch,
+    Feed(usize),
+    Look(Micros),
+    Poll { from: NodeId, group: usize, id: u64 },
+    Polled { id: u64, poll: Poll },
+    Call { from: NodeId, id: u64, effect: Effect },
+    Called { id: u64, answer: Answer },
+    Restore { epoch: u64 },
+    Report { group: usize, place: Place, report: Report },
+    Replicate { position: u64, epoch: u64 },
+    PollTick,
+    ReportTick,
+    WriteTick,
+    Commit { begun: Micros, epoch: u64, position: u64, boot: u64 },
+}
+
+/// The world.
+#[derive(Debug)]
+pub struct Failover {
+    replicas: Vec<Replica>,
+    databases: Vec<Database>,
+    first: u16,
+    facts: Facts,
+    orders: Orders,
+    queries: Vec<Query>,
+}
+
+impl Failover {
+    /// What really happened.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The sites of which a replica answers 200 for a group at this instant.
+    #[must_use]
+    pub fn active(&self, ctx: &Ctx<Msg>, group: usize) -> BTreeSet<Place> {
+        let says = |replica: &&Replica| {
+            ctx.net().running(replica.node) == Running::Yes && replica.active(ctx, &self.queries[group])
+        };
+        self.replicas.iter().filter(says).map(|replica| replica.place).collect()
+    }
+
+    /// What the gate of a replica says of a group.
+    #[must_use]
+    pub fn reason(&self, ctx: &Ctx<Msg>, process: u16, group: usize) -> String {
+        self.replicas.get(usize::from(process)).map(|r| r.reason(ctx, &self.queries[group])).unwrap_or_default()
+    }
+
+    /// What a group's data is at a site.
+    #[must_use]
+    pub fn role(&self, group: usize, place: Place) -> Role {
+        self.databases.iter().find(|d| d.group == group && d.place == place).map_or(Role::Unknown, |d| d.role)
+    }
+
+    /// The site of a group's committed record, and its epoch.
+    #[must_use]
+    pub fn holder(&self, group: usize) -> (String, u64) {
+        let record = self.facts.records.get(GROUPS[group].0);
+        record.map(|record| (record.value.active.clone(), record.value.epoch)).unwrap_or_default()
+    }
+}
+
+impl World for Failover {
+    type Event = Msg;
+    type Config = Setup;
+
+    const NAME: &'static str = "failover";
+
+    fn profile(seed: u64) -> Profile {
+        let t = micros(setup::timing(seed).t());
+        Profile { nudges: setup::NUDGES, warm_up: t, tail: 8 * t, most: 9, ..Profile::of(t) }
+    }
+
+    fn build(ctx: &mut Ctx<Msg>, case: &Case, setup: &Setup) -> Self {
+        let timing = setup::timing(case.seed);
+        ctx.cluster().apply(&txn::create_platform(Place::A.site()));
+        let others = GROUPS.iter().filter(|(name, ..)| *name != PLATFORM);
+        let then =
+            others.map(|(name, ..)| Op::put(Key::Group((*name).to_owned()), &GroupRecord::first(Place::A.site())));
+        let made = Txn { then: then.collect(), ..Txn::default() };
+        ctx.cluster().apply(&made);
+        let pins = Pins { cluster: ctx.cluster().id(), generation: 1, ..Pins::default() };
+        let mut replicas = Vec::new();
+        for place in [Place::A, Place::B] {
+            for number in 0..2 {
+                let host = ctx.ordinary_host(place);
+                let name = format!("op-{number}");
+                let node = ctx.net_mut().add_node(host, format!("{}/{name}", place.site()));
+                replicas.push(Replica::new(node, place, name, timing, *setup, pins.clone()));
+            }
+        }
+        let mut databases: Vec<Database> = Vec::new();
+        for (group, (name, ..)) in GROUPS.iter().enumerate() {
+            for place in [Place::A, Place::B] {
+                let host = ctx.ordinary_host(place);
+                let node = ctx.net_mut().add_node(host, format!("{}/{name}", place.site()));
+                databases.push(Database::new(node, place, group, micros(timing.t()), *setup, case.schedule.quiet));
+            }
+        }
+        let nodes: Vec<(NodeId, Place, usize)> = databases.iter().map(|d| (d.node, d.place, d.group)).collect();
+        for database in &mut databases {
+            let other = nodes.iter().find(|(_, place, group)| *group == database.group && *place != database.place);
+            database.peer = other.map_or(database.node, |(node, ..)| *node);
+            let mut all: Vec<(bool, NodeId)> = replicas.iter().map(|r| (r.place != database.place, r.node)).collect();
+            all.sort_unstable();
+            database.replicas = all.into_iter().map(|(_, node)| node).collect();
+        }
+        for replica in &mut replicas {
+            let own = |group: usize| nodes.iter().find(|(_, place, g)| *g == group && *place == replica.place);
+            replica.databases = (0..GROUPS.len()).filter_map(|group| own(group).map(|(node, ..)| *node)).collect();
+        }
+        let first = replicas.first().map_or(0, |replica| replica.node.0);
+        let queries = GROUPS.iter().map(|(name, ..)| Query::Active((*name).to_owned())).collect();
+        let rpo = setup::policy(1, timing).rpo + Duration::from_secs(1);
+        let facts = Facts::new(rpo);
+        Self { replicas, databases, first, facts, orders: Orders::new(), queries }
+    }
+
+    fn handle(&mut self, ctx: &mut Ctx<Msg>, node: NodeId, what: Happening<Msg>) {
+        let index = usize::from(node.0.saturating_sub(self.first));
+        if let Some(replica) = self.replicas.get_mut(index) {
+            self.facts.touch();
+            replica.handle(ctx, &mut self.orders, what);
+        } else if let Some(database) = self.databases.get_mut(index - self.replicas.len()) {
+            database.handle(ctx, &mut self.facts, what);
+        }
+    }
+
+    fn check(&mut self, ctx: &Ctx<Msg>) -> Result<(), Violation> {
+        self.facts.follow_cluster(ctx.clusters().len() - 1);
+        self.facts.follow(ctx);
+        if self.facts.touched() {
+            for group in 0..GROUPS.len() {
+                let active = self.active(ctx, group);
+                self.facts.active(group, &active);
+            }
+            for replica in &mut self.replicas {
+                if let Some(violation) = replica.violation.take() {
+                    return Err(violation);
+                }
+            }
+        }
+        self.facts.violation.take().map_or(Ok(()), Err)
+    }
+
+    fn settle(&mut self, ctx: &Ctx<Msg>) -> Result<(), Violation> {
+        if ctx.clusters().len() > 1 {
+            // After a restore a person has to confirm.
+            return Ok(());
+        }
+        if let Some(replica) = self.replicas.iter().find(|replica| !replica.alive(ctx)) {
+            let what = format!("{} is fenced in the end", ctx.net().name(replica.node));
+            return Err(Violation::new("I12 all ends well", what));
+        }
+        self.facts.settled()
+    }
+}

@@ -1,0 +1,540 @@
+//! One operator replica: its membership as `run_membership` drives it, what it reads and watches of the arbiter, and the
+//! gate that it answers from. Moving groups is in [`driver`](super::driver).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tandem_arbiter::deadman::Poll;
+use tandem_arbiter::gate::{Gate, Query, SharedGate};
+use tandem_arbiter::membership::{Act, Identity, LeaderToken, Machine, Outcome, Timing, View};
+use tandem_arbiter::peers::{ClaimWatch, MembersRead, PeerWatch};
+use tandem_arbiter::pins::{ClusterIdentity, Pins};
+use tandem_arbiter::records::{GroupRecord, JournalSeen, Key, Versioned};
+use tandem_arbiter::store::{Event, Range};
+use tandem_arbiter::txn::{Kv, Op, Txn, TxnAnswer};
+
+use super::Msg;
+use super::board::{Board, group_of, journal_of};
+use super::driver::{Driver, Sent};
+use super::setup::{Ask, Orders, Setup};
+use crate::engine::{MS, Micros, SECOND, micros};
+use crate::etcd::{Answer, Payload, Request, WatchEvent};
+use crate::net::{NodeId, Place};
+use crate::world::{Ctx, Happening, Violation};
+
+/// What a request to the arbiter was for.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    Identity,
+    Beat {
+        sent: Micros,
+    },
+    Campaign,
+    Reap,
+    Members,
+    List(usize),
+    Move(Box<Sent>),
+    ReadBack {
+        execution: String,
+        group: String,
+    },
+    /// A hold, a resignation: what becomes of it is seen elsewhere.
+    Other,
+}
+
+/// How one prefix is followed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Feed {
+    watch: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Replica {
+    pub(super) node: NodeId,
+    pub(super) place: Place,
+    pub(super) violation: Option<Violation>,
+    pub(super) databases: Vec<NodeId>,
+    pub(super) setup: Setup,
+    pub(super) timing: Timing,
+    name: String,
+    /// On disk.
+    pins: Pins,
+    // In memory.
+    pub(super) machine: Option<Machine>,
+    pub(super) view: View,
+    pub(super) board: Board,
+    pub(super) peer: PeerWatch,
+    pub(super) claims: ClaimWatch,
+    /// The other site's members, as last read.
+    pub(super) members: Option<MembersRead>,
+    pub(super) driver: Driver,
+    endpoint: usize,
+    due: Micros,
+    begun: Micros,
+    beating: bool,
+    news: bool,
+    tag: u64,
+    /// The tag of the pause after a failed attempt.
+    pause: u64,
+    pub(super) pending: BTreeMap<u64, Asked>,
+    acts: VecDeque<Act>,
+    feeds: [Feed; 3],
+    look_at: Option<Micros>,
+}
+
+fn prefix(feed: usize) -> String {
+    [Key::groups(), Key::executions(), Key::holds()][feed].clone()
+}
+
+impl Replica {
+    pub(super) fn new(node: NodeId, place: Place, name: String, timing: Timing, setup: Setup, pins: Pins) -> Self {
+        let other = if place == Place::A { Place::B } else { Place::A };
+        Self {
+            node,
+            place,
+            violation: None,
+            databases: Vec::new(),
+            setup,
+            timing,
+            name,
+            pins,
+            machine: None,
+            view: View::default(),
+            board: Board::default(),
+            peer: PeerWatch::new(other.site(), timing).with_guards(setup.guards),
+            claims: ClaimWatch::new(place.site(), timing).with_guards(setup.guards),
+            members: None,
+            driver: Driver::default(),
+            endpoint: place.index(),
+            due: 0,
+            begun: 0,
+            beating: false,
+            news: false,
+            tag: 0,
+            pause: 0,
+            pending: BTreeMap::new(),
+            acts: VecDeque::new(),
+            feeds: [Feed::default(); 3],
+            look_at: None,
+        }
+    }
+
+    pub(super) fn now(&self, ctx: &Ctx<Msg>) -> Duration {
+        Duration::from_micros(ctx.boot_clock(self.node))
+    }
+
+    pub(super) fn gate(&self) -> Option<&SharedGate> {
+        self.machine.as_ref().map(Machine::gate)
+    }
+
+    pub(super) fn alive(&self, ctx: &Ctx<Msg>) -> bool {
+        self.view.alive(self.now(ctx))
+    }
+
+    pub(super) fn leads(&self, ctx: &Ctx<Msg>) -> Option<LeaderToken> {
+        self.view.leads(self.now(ctx))
+    }
+
+    pub(super) fn active(&self, ctx: &Ctx<Msg>, query: &Query) -> bool {
+        let now = self.now(ctx);
+        self.gate().is_some_and(|gate| gate.with(|gate| gate.answer(query, now).status == 200))
+    }
+
+    pub(super) fn reason(&self, ctx: &Ctx<Msg>, query: &Query) -> String {
+        let now = self.now(ctx);
+        self.gate().map(|gate| gate.with(|gate| gate.answer(query, now).reason)).unwrap_or_default()
+    }
+
+    pub(super) fn other(&self) -> Place {
+        if self.place == Place::A { Place::B } else { Place::A }
+    }
+
+    pub(super) fn handle(&mut self, ctx: &mut Ctx<Msg>, orders: &mut Orders, what: Happening<Msg>) {
+        match what {
+            Happening::Started => self.start(ctx),
+            Happening::Stopped => self.forget(),
+            Happening::Nudged(number) => self.asked(ctx, orders, Ask::of(number)),
+            Happening::Answer(answer) => self.answer(ctx, answer),
+            Happening::Watch(event) => self.watched(ctx, event),
+            Happening::Event(message) => self.event(ctx, orders, message),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.machine = None;
+        self.view = View::default();
+        self.board = Board::default();
+        self.peer = PeerWatch::new(self.other().site(), self.timing).with_guards(self.setup.guards);
+        self.claims = ClaimWatch::new(self.place.site(), self.timing).with_guards(self.setup.guards);
+        self.members = None;
+        self.driver = Driver::default();
+        self.pending.clear();
+        self.acts.clear();
+        self.beating = false;
+        self.look_at = None;
+    }
+
+    fn start(&mut self, ctx: &mut Ctx<Msg>) {
+        self.forget();
+        let incarnation = ctx.net().incarnation(self.node).to_string();
+        let site = self.place.site();
+        let identity = Identity { site: site.to_owned(), replica: self.name.clone(), incarnation, generation: 1 };
+        let guards = self.setup.guards;
+        let gate = SharedGate::new(Gate::new(site, &self.name, 1, self.timing).with_guards(guards));
+        let machine = Machine::with_gate(identity, self.timing, gate);
+        self.machine = Some(machine.with_pins(self.pins.clone()).with_guards(guards));
+        self.due = ctx.boot_clock(self.node);
+        self.tick(ctx);
+        for feed in 0..3 {
+            self.list(ctx, feed);
+        }
+        self.read_members(ctx);
+        ctx.timer(self.node, micros(self.timing.heartbeat()), Msg::Watch);
+        self.look_soon(ctx, MS);
+    }
+
+    fn event(&mut self, ctx: &mut Ctx<Msg>, orders: &mut Orders, message: Msg) {
+        match message {
+            Msg::Tick => self.tick(ctx),
+            Msg::Again(tag) if tag == self.pause && self.beating => self.again(ctx),
+            Msg::GiveUp(tag) => {
+                if let Some(asked) = self.pending.remove(&tag) {
+                    self.failed(ctx, asked);
+                }
+            }
+            Msg::Watch => {
+                self.read_members(ctx);
+                ctx.timer(self.node, micros(self.timing.heartbeat()), Msg::Watch);
+            }
+            Msg::Feed(feed) => self.list(ctx, feed),
+            Msg::Look(at) if self.look_at == Some(at) => {
+                self.look_at = None;
+                self.drive(ctx, orders);
+            }
+            Msg::Poll { from, group, id } => {
+                let now = self.now(ctx);
+                let query = Query::Active(super::setup::GROUPS[group].0.to_owned());
+                let Some(answer) = self.gate().map(|gate| gate.with(|gate| gate.answer(&query, now))) else { return };
+                // Rounded down to milliseconds, as the header is.
+                let valid_for = Duration::from_millis(answer.valid_for.unwrap_or_default().as_millis() as u64);
+                let active = answer.status == 200 && answer.token.is_some();
+                let poll = Poll { active, token: answer.token.unwrap_or_default(), valid_for };
+                ctx.send(self.node, from, Msg::Polled { id, poll });
+            }
+            Msg::Called { id, answer } => self.called(ctx, id, answer),
+            Msg::Report { group, place, report } => {
+                let now = self.now(ctx);
+                self.driver.reported(now, group, place, report);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends a request, which is given up after `T/10`.
+    pub(super) fn send(&mut self, ctx: &mut Ctx<Msg>, asked: Asked, request: Request) -> u64 {
+        self.tag += 1;
+        self.pending.insert(self.tag, asked);
+        ctx.etcd(self.node, self.endpoint, self.tag, request);
+        ctx.timer(self.node, micros(self.timing.attempt()), Msg::GiveUp(self.tag));
+        self.tag
+    }
+
+    fn tick(&mut self, ctx: &mut Ctx<Msg>) {
+        self.begun = ctx.boot_clock(self.node);
+        let base = if self.begun > self.due + 5 * MS { self.begun } else { self.due };
+        self.due = base + micros(self.timing.heartbeat());
+        self.beating = true;
+        self.news = false;
+        self.beat(ctx);
+    }
+
+    fn beat(&mut self, ctx: &mut Ctx<Msg>) {
+        let Some(machine) = &self.machine else { return };
+        if machine.must_look() {
+            self.send(ctx, Asked::Identity, Request::Range(Key::Generation.to_string()));
+        } else {
+            let (txn, sent) = (machine.beat(), ctx.boot_clock(self.node));
+            self.send(ctx, Asked::Beat { sent }, Request::Txn(txn));
+        }
+    }
+
+    fn again(&mut self, ctx: &mut Ctx<Msg>) {
+        let gone = ctx.boot_clock(self.node) - self.begun;
+        if gone < micros(self.timing.heartbeat()) { self.beat(ctx) } else { self.end_round(ctx) }
+    }
+
+    fn end_round(&mut self, ctx: &mut Ctx<Msg>) {
+        self.beating = false;
+        let now = ctx.boot_clock(self.node);
+        ctx.timer(self.node, self.due.saturating_sub(now), Msg::Tick);
+    }
+
+    fn failed(&mut self, ctx: &mut Ctx<Msg>, asked: Asked) {
+        self.endpoint += 1;
+        match asked {
+            Asked::Beat { .. } | Asked::Identity => {
+                if let Some(machine) = &mut self.machine {
+                    machine.connected();
+                }
+                self.tag += 1;
+                self.pause = self.tag;
+                ctx.timer(self.node, micros(self.timing.attempt()) / 10, Msg::Again(self.pause));
+            }
+            Asked::Campaign | Asked::Reap => self.act(ctx),
+            Asked::List(feed) => ctx.timer(self.node, 500 * MS, Msg::Feed(feed)),
+            Asked::Members => self.driver.reading = false,
+            Asked::Move(sent) => self.lost(ctx, &sent),
+            Asked::ReadBack { execution, group } => self.read_back(ctx, execution, group),
+            Asked::Other => {}
+        }
+    }
+
+    fn answer(&mut self, ctx: &mut Ctx<Msg>, answer: Answer) {
+        let Some(asked) = self.pending.remove(&answer.tag) else { return };
+        let cluster = answer.cluster;
+        match (asked, answer.result) {
+            (Asked::Identity, Ok(_)) => self.identified(ctx, cluster),
+            (Asked::Members, Ok(Payload::Range(range))) => self.read_peer(ctx, &range),
+            (Asked::List(feed), Ok(Payload::Range(range))) => self.listed(ctx, feed, &range),
+            (Asked::Beat { sent }, Ok(Payload::Txn(txn))) => self.beaten(ctx, sent, &TxnAnswer { cluster, ..txn }),
+            (Asked::Campaign, Ok(Payload::Txn(txn))) => {
+                let now = self.now(ctx);
+                if let Some(machine) = &mut self.machine {
+                    machine.campaigned(now, &txn);
+                }
+                self.publish(ctx);
+                self.act(ctx);
+            }
+            (Asked::Reap, Ok(_)) => self.act(ctx),
+            (Asked::Move(sent), Ok(Payload::Txn(txn))) => self.moved(ctx, &sent, &txn),
+            (Asked::ReadBack { group, .. }, Ok(Payload::Txn(txn))) => {
+                self.feed_both(ctx, txn.one(0), txn.one(1));
+                self.driver.settle(&group);
+                self.look_soon(ctx, MS);
+            }
+            (Asked::Other, _) => {}
+            (asked, _) => self.failed(ctx, asked),
+        }
+    }
+
+    fn identified(&mut self, ctx: &mut Ctx<Msg>, cluster: u64) {
+        let now = self.now(ctx);
+        let found = ClusterIdentity { cluster, members: [].into() };
+        let Some(machine) = &mut self.machine else { return };
+        if machine.looked(now, &found).is_ok() {
+            self.beat(ctx);
+        } else {
+            self.publish(ctx);
+            self.end_round(ctx);
+        }
+    }
+
+    fn beaten(&mut self, ctx: &mut Ctx<Msg>, sent: Micros, answer: &TxnAnswer) {
+        let now = self.now(ctx);
+        let Some(machine) = &mut self.machine else { return };
+        match machine.answered(Duration::from_micros(sent), now, answer) {
+            Ok(Outcome::Counted) => {
+                self.acts = machine.acts(now).into();
+                if let Some(pins) = machine.pins() {
+                    self.pins = pins.clone();
+                }
+                self.publish(ctx);
+                self.take_groups(ctx);
+                self.act(ctx);
+            }
+            Ok(Outcome::Again | Outcome::Look) => self.again(ctx),
+            Ok(Outcome::Mismatch(_) | Outcome::OtherT(_)) => {
+                self.publish(ctx);
+                self.end_round(ctx);
+            }
+            Err(error) => {
+                ctx.say(|| format!("{}: {error}", self.name));
+                self.forget();
+                ctx.restart(self.node, SECOND);
+            }
+        }
+    }
+
+    fn publish(&mut self, ctx: &Ctx<Msg>) {
+        let now = self.now(ctx);
+        let Some(machine) = &self.machine else { return };
+        let view = machine.view();
+        if view.seen < self.view.seen {
+            let what = format!("{} had seen {} and now {}", self.name, self.view.seen, view.seen);
+            self.violation = Some(Violation::new("seen never falls", what));
+        }
+        let deadline = view.deadline.filter(|at| *at > now + self.timing.fence());
+        if let Some(deadline) = deadline
+            && self.setup == Setup::default()
+        {
+            let what = format!("{} at {now:?} until {deadline:?}", self.name);
+            self.violation = Some(Violation::new("no deadline beyond 0.7 T", what));
+        }
+        self.view = view;
+    }
+
+    /// What a heartbeat brought goes to the board; the gate has it, but not the journals that came before their groups.
+    fn take_groups(&mut self, ctx: &mut Ctx<Msg>) {
+        let groups = self.view.groups.clone();
+        let now = self.now(ctx);
+        let mut news = false;
+        for (name, record) in groups.iter() {
+            news |= self.board.enter_group(now, name, record);
+            if let Some(execution) = &record.value.execution
+                && let Some(held) = self.board.journals.get(&(execution.clone(), name.clone()))
+                && let Some(gate) = self.gate()
+            {
+                gate.with(|gate| gate.journal(now, &held.seen));
+            }
+        }
+        if news {
+            self.look_soon(ctx, 10 * MS);
+        }
+    }
+
+    fn act(&mut self, ctx: &mut Ctx<Msg>) {
+        match self.acts.pop_front() {
+            Some(Act::Campaign(txn)) => drop(self.send(ctx, Asked::Campaign, Request::Txn(txn))),
+            Some(Act::Reap(txn)) => drop(self.send(ctx, Asked::Reap, Request::Txn(txn))),
+            None => {
+                if !self.news && self.machine.as_ref().is_some_and(Machine::owes_news) {
+                    self.news = true;
+                    self.beat(ctx);
+                } else {
+                    self.end_round(ctx);
+                }
+            }
+        }
+    }
+
+    pub(super) fn resign(&mut self, ctx: &mut Ctx<Msg>) {
+        if let Some(txn) = self.machine.as_mut().and_then(Machine::resign) {
+            self.view.leader = None;
+            self.send(ctx, Asked::Other, Request::Txn(txn));
+        }
+        let after = ctx.rng().between(100 * MS, 3 * SECOND);
+        ctx.restart(self.node, after);
+    }
+
+    pub(super) fn read_members(&mut self, ctx: &mut Ctx<Msg>) {
+        if !std::mem::replace(&mut self.driver.reading, true) {
+            let members = Key::members(self.other().site());
+            self.send(ctx, Asked::Members, Request::Range(members));
+        }
+    }
+
+    fn read_peer(&mut self, ctx: &mut Ctx<Msg>, range: &Range) {
+        self.driver.reading = false;
+        let read = MembersRead::new(self.other().site(), range);
+        let now = self.now(ctx);
+        self.peer.read(now, &read);
+        if self.members.as_ref().is_none_or(|before| before.revision <= read.revision) {
+            self.members = Some(read);
+        }
+        if self.claims.pending().next().is_some() {
+            self.look_soon(ctx, 10 * MS);
+        }
+    }
+
+    fn list(&mut self, ctx: &mut Ctx<Msg>, feed: usize) {
+        self.send(ctx, Asked::List(feed), Request::Range(prefix(feed)));
+    }
+
+    fn listed(&mut self, ctx: &mut Ctx<Msg>, feed: usize, range: &Range) {
+        if feed == 2 {
+            self.board.list_holds(range);
+        }
+        for kv in &range.kvs {
+            self.feed_kv(ctx, feed, kv);
+        }
+        self.tag += 1;
+        self.feeds[feed].watch = self.tag;
+        let request = Request::Watch { prefix: prefix(feed), from: range.revision + 1 };
+        ctx.etcd(self.node, self.endpoint, self.tag, request);
+        self.look_soon(ctx, 10 * MS);
+    }
+
+    fn watched(&mut self, ctx: &mut Ctx<Msg>, event: WatchEvent) {
+        let Some(feed) = self.feeds.iter().position(|feed| feed.watch == event.tag) else { return };
+        match event.result {
+            Ok(batch) => {
+                for event in &batch.events {
+                    if feed == 2 {
+                        self.board.enter_hold(event);
+                    } else if let Event::Put(kv) = event {
+                        self.feed_kv(ctx, feed, kv);
+                    }
+                }
+                self.look_soon(ctx, 10 * MS);
+            }
+            Err(_) => {
+                if feed == 2 {
+                    // What cannot be followed counts as held.
+                    self.board.holds = None;
+                }
+                self.endpoint += 1;
+                ctx.timer(self.node, 500 * MS, Msg::Feed(feed));
+            }
+        }
+    }
+
+    fn feed_kv(&mut self, ctx: &Ctx<Msg>, feed: usize, kv: &Kv) {
+        match feed {
+            0 => {
+                if let Some((name, record)) = group_of(kv) {
+                    self.saw_group(ctx, &name, &record);
+                }
+            }
+            1 => {
+                if let Some(seen) = journal_of(kv) {
+                    self.saw_journal(ctx, &seen);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn saw_group(&mut self, ctx: &Ctx<Msg>, name: &str, record: &Versioned<GroupRecord>) {
+        let now = self.now(ctx);
+        if let Some(gate) = self.gate() {
+            gate.with(|gate| gate.apply(now, name, record));
+        }
+        self.board.enter_group(now, name, record);
+    }
+
+    pub(super) fn saw_journal(&mut self, ctx: &Ctx<Msg>, seen: &JournalSeen) {
+        let now = self.now(ctx);
+        if let Some(gate) = self.gate() {
+            gate.with(|gate| gate.journal(now, seen));
+        }
+        self.board.enter_journal(now, seen);
+    }
+
+    pub(super) fn feed_both(&mut self, ctx: &Ctx<Msg>, group: Option<&Kv>, journal: Option<&Kv>) {
+        if let Some(seen) = journal.and_then(journal_of) {
+            self.saw_journal(ctx, &seen);
+        }
+        if let Some((name, record)) = group.and_then(group_of) {
+            self.saw_group(ctx, &name, &record);
+        }
+        if let Some(seen) = journal.and_then(journal_of) {
+            self.saw_journal(ctx, &seen);
+        }
+    }
+
+    pub(super) fn read_back(&mut self, ctx: &mut Ctx<Msg>, execution: String, group: String) {
+        let journal = Key::Journal { execution: execution.clone(), group: group.clone() };
+        let then = vec![Op::get(Key::Group(group.clone())), Op::get(journal)];
+        let txn = Txn { then, ..Txn::default() };
+        self.send(ctx, Asked::ReadBack { execution, group }, Request::Txn(txn));
+    }
+
+    /// Looks at everything after at most this long.
+    pub(super) fn look_soon(&mut self, ctx: &mut Ctx<Msg>, after: Micros) {
+        let at = ctx.boot_clock(self.node) + after;
+        if self.look_at.is_none_or(|before| before > at) {
+            self.look_at = Some(at);
+            ctx.timer(self.node, after, Msg::Look(at));
+        }
+    }
+}
