@@ -80,8 +80,12 @@ pub(crate) async fn a_missing_secret_blocks_readiness(world: Arc<World>) {
     let mut application = fixtures::application(&namespace, "vault", 1);
     application["spec"]["components"][0]["secrets"] = json!(["vault-database"]);
     world.apply(&application).await;
-    let message = world.refused(Kind::Application, Some(&namespace), "vault", "SecretMissing").await;
-    assert!(message.contains("vault-database") && message.contains("dc-a"), "{message}");
+    // Either site may be the first to say so.
+    eventually("it to be said that dc-a has no such Secret", PATIENCE, || async {
+        let message = world.refused(Kind::Application, Some(&namespace), "vault", "SecretMissing").await;
+        (message.contains("vault-database") && message.contains("dc-a")).then_some(())
+    })
+    .await;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vault-database", "namespace": namespace},
         "stringData": {"PASSWORD": "only here"},
