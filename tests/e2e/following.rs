@@ -1,28 +1,15 @@
 //! What others change is put back; what is written without authority does not survive, and is not lost either.
 
 use crate::world::{PATIENCE, World};
-use k8s_openapi::api::core::v1::Event;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_crds::Kind;
-use tandem_tests::{api, built_in, eventually, fixtures, is_ready};
+use tandem_tests::{api, built_in, event, eventually, fixtures, is_ready};
 
 /// How soon what was changed is put back.
 const SOON: Duration = Duration::from_secs(10);
-
-async fn event(client: &kube::Client, reason: &str, object: &str) -> String {
-    let events: Api<Event> = Api::all(client.clone());
-    eventually(&format!("an Event {reason} about {object}"), PATIENCE, || async {
-        let list = events.list(&ListParams::default()).await.unwrap();
-        let found = list.items.into_iter().find(|event| {
-            event.reason.as_deref() == Some(reason) && event.involved_object.name.as_deref() == Some(object)
-        });
-        found.map(|event| event.message.unwrap_or_default())
-    })
-    .await
-}
 
 pub(crate) async fn drift_is_put_back_with_an_event(world: Arc<World>) {
     let namespace = world.agency("eta").await;
@@ -38,9 +25,9 @@ pub(crate) async fn drift_is_put_back_with_an_event(world: Arc<World>) {
             (quota.data["spec"]["hard"]["pods"] == "20" && policy.is_some()).then_some(())
         })
         .await;
-        let message = event(client, "DriftPutBack", "tandem").await;
+        let message = event(client, "DriftPutBack", "tandem", PATIENCE).await;
         assert!(message.contains("pods"), "{message}");
-        let message = event(client, "DriftPutBack", "tandem-default-deny").await;
+        let message = event(client, "DriftPutBack", "tandem-default-deny", PATIENCE).await;
         assert!(message.contains("deleted"), "{message}");
     }
 }
@@ -54,7 +41,7 @@ pub(crate) async fn an_edit_without_authority_does_not_survive(world: Arc<World>
         (applications.get("web").await.unwrap().data["spec"]["tier"] == 2).then_some(())
     })
     .await;
-    let message = event(&world.b, "ConflictSaved", "web").await;
+    let message = event(&world.b, "ConflictSaved", "web", PATIENCE).await;
     assert!(message.contains("dc-a"), "it says where to make the edit: {message}");
     let there = api(&world.a, Kind::Application, Some(&namespace)).get("web").await.unwrap();
     assert_eq!(there.data["spec"]["tier"], 2);
@@ -66,7 +53,7 @@ pub(crate) async fn an_object_made_without_authority_does_not_survive(world: Arc
     eventually("the unit to be gone", SOON, || async { units.get_opt("iota").await.unwrap().is_none().then_some(()) })
         .await;
     assert!(api(&world.a, Kind::Unit, None).get_opt("iota").await.unwrap().is_none());
-    event(&world.b, "ConflictSaved", "iota").await;
+    event(&world.b, "ConflictSaved", "iota", PATIENCE).await;
 }
 
 pub(crate) async fn an_object_deleted_without_authority_comes_back(world: Arc<World>) {

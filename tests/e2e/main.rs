@@ -11,28 +11,10 @@ mod refusals;
 mod steady;
 mod world;
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
-use tandem_tests::Lab;
-use world::World;
-
-/// A test, boxed so that all of them are of one type.
-type Test = fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()>>>;
-
-macro_rules! tests {
-    ($($module:ident :: $name:ident),+ $(,)?) => {
-        vec![$((concat!(stringify!($module), "::", stringify!($name)), (|world| Box::pin($module::$name(world))) as Test)),+]
-    };
-}
+use tandem_tests::{runner, tests};
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    let shared: Arc<OnceLock<(tokio::runtime::Runtime, Arc<World>)>> = Arc::default();
-    let tests: Vec<(&str, Test)> = tests![
+    let tests = tests![
         provisioning::a_unit_is_provisioned_in_both_sites,
         provisioning::an_edit_shows_in_the_other_site_within_two_seconds,
         provisioning::an_application_grows_and_shrinks,
@@ -55,31 +37,5 @@ fn main() {
         failures::the_brake_stops_a_mass_deletion,
         steady::nothing_changes_and_nothing_is_written,
     ];
-    let trials = tests.into_iter().map(|(name, test)| {
-        let shared = Arc::clone(&shared);
-        Trial::test(name, move || {
-            let (runtime, world) = shared.get_or_init(|| {
-                let runtime = tokio::runtime::Runtime::new().unwrap();
-                let lab = Lab::start("e2e");
-                let world = Arc::new(runtime.block_on(World::new(lab)));
-                (runtime, world)
-            });
-            let started = Instant::now();
-            let ran = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(test(Arc::clone(world)))));
-            println!("{name}: {:.1} s", started.elapsed().as_secs_f64());
-            ran.map_err(|panic| {
-                let text = panic.downcast_ref::<String>().cloned();
-                Failed::from(text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default())
-            })
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    if conclusion.has_failed()
-        && let Some((_, world)) = shared.get()
-    {
-        world.keep_logs();
-    }
-    // The lab goes down with its last owner.
-    drop(shared);
-    conclusion.exit();
+    runner::run::<world::World>(tests, Vec::new());
 }

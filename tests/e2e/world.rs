@@ -4,6 +4,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 use std::time::Duration;
 use tandem_crds::Kind;
+use tandem_tests::runner::Shared;
 use tandem_tests::{Lab, api, apply, condition, eventually, fixtures, is_ready};
 
 /// How long provisioning in both sites may take at most.
@@ -18,12 +19,19 @@ pub(crate) struct World {
     pub(crate) b: kube::Client,
 }
 
-impl World {
-    pub(crate) async fn new(lab: Lab) -> Self {
+impl Shared for World {
+    async fn start() -> Self {
+        let lab = Lab::start("e2e");
         let (a, b) = (lab.client("dc-a").await, lab.client("dc-b").await);
         Self { lab, a, b }
     }
 
+    fn lab(&self) -> &Lab {
+        &self.lab
+    }
+}
+
+impl World {
     pub(crate) fn both(&self) -> [&kube::Client; 2] {
         [&self.a, &self.b]
     }
@@ -78,10 +86,5 @@ impl World {
         self.apply(&fixtures::application(&namespace, "web", 2)).await;
         self.ready(Kind::Application, Some(&namespace), "web").await;
         namespace
-    }
-
-    /// Keeps what the lab's programs wrote, for whoever looks into a failure.
-    pub(crate) fn keep_logs(&self) {
-        self.lab.keep_logs();
     }
 }

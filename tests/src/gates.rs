@@ -24,29 +24,50 @@ pub struct Answer {
     pub reason: String,
 }
 
-/// That a gate answered 200 for a group: at some instant between these two.
-#[derive(Clone, Debug)]
-struct Sample {
-    site: String,
-    group: String,
-    epoch: u64,
-    sent: Instant,
-    received: Instant,
+/// When a site's gates answered 200 for a group under one epoch: all that has to be kept of a million answers.
+#[derive(Clone, Copy, Debug)]
+struct Yes {
+    /// The first such answer was given before this.
+    first_received: Instant,
+    /// The last one was given after this.
+    last_sent: Instant,
 }
 
-/// A transition as a gate's ring has it.
-#[derive(Clone, Debug)]
-struct Change {
-    at: u64,
-    active: bool,
+/// One gate process: a site's replica, and when it was started. One that was started again numbers from 1.
+type Process = (String, u8, u64);
+
+/// For how long a gate was active for a group, by its own transitions, in nanoseconds of the boot clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    from: u64,
+    to: u64,
     epoch: u64,
+}
+
+/// A gate's own transitions for one group.
+#[derive(Debug, Default)]
+struct Spans {
+    ended: Vec<Span>,
+    /// It was still active when it was last asked.
+    open: Option<Span>,
+}
+
+impl Spans {
+    fn change(&mut self, at: u64, active: bool, epoch: u64) {
+        self.ended.extend(self.open.take().map(|open| Span { to: at, ..open }));
+        self.open = active.then_some(Span { from: at, to: at, epoch });
+    }
+
+    fn all(&self) -> impl Iterator<Item = Span> + '_ {
+        self.ended.iter().copied().chain(self.open)
+    }
 }
 
 #[derive(Debug, Default)]
 struct History {
-    samples: Vec<Sample>,
-    /// By site, replica with incarnation, and group.
-    changes: BTreeMap<(String, String, String), BTreeMap<u64, Change>>,
+    /// By group, site and epoch.
+    yes: BTreeMap<(String, String, u64), Yes>,
+    transitions: BTreeMap<Process, BTreeMap<String, Spans>>,
     newest: BTreeMap<(String, u8), BTreeMap<String, Answer>>,
     asked: usize,
 }
@@ -91,48 +112,56 @@ impl Recorder {
         self.answers(site, group).iter().all(|answer| !answer.active)
     }
 
+    /// For how many groups every replica of a site that answers says active, and at least one does.
+    #[must_use]
+    pub fn count_active(&self, site: &str) -> usize {
+        let history = self.history.lock().unwrap();
+        let answers: Vec<_> = (0..2).filter_map(|replica| history.newest.get(&(site.to_owned(), replica))).collect();
+        let groups: BTreeSet<&String> = answers.iter().flat_map(|answers| answers.keys()).collect();
+        let all = |group: &&&String| answers.iter().filter_map(|of| of.get(**group)).all(|answer| answer.active);
+        groups.iter().filter(all).count()
+    }
+
     /// Fails if two sites were ever active for a group at one instant, by their answers or by their own transitions.
     pub fn assert_never_two(&self) {
         let history = self.history.lock().unwrap();
         assert!(history.asked > 0, "no gate was ever asked");
-        let groups: BTreeSet<&String> = history.samples.iter().map(|sample| &sample.group).collect();
-        for group in groups {
-            let of: Vec<&Sample> = history.samples.iter().filter(|sample| sample.group == *group).collect();
+        for ((group, site, epoch), old) in &history.yes {
             // The last yes under each epoch, and the first under any later one of another site.
-            for (site, epoch) in of.iter().map(|s| (&s.site, s.epoch)).collect::<BTreeSet<_>>() {
-                let old = of.iter().filter(|s| s.site == *site && s.epoch == epoch).map(|s| s.sent).max();
-                let new = of.iter().filter(|s| s.site != *site && s.epoch >= epoch).map(|s| s.received).min();
-                if let (Some(old), Some(new)) = (old, new) {
-                    assert!(old < new, "{group}: {site} answered 200 under epoch {epoch} after another site had");
+            let of =
+                history.yes.range((group.clone(), String::new(), 0)..).take_while(|((other, ..), _)| other == group);
+            for ((_, other, later), new) in of {
+                if other != site && later >= epoch {
+                    let apart = old.last_sent < new.first_received;
+                    assert!(apart, "{group}: {site} answered 200 under epoch {epoch} after {other} had under {later}");
                 }
             }
         }
         overlapping(&history);
-        println!("{} answers, {} of them yes: never two at once", history.asked, history.samples.len());
+        println!("{} answers of gates, {} epochs: never two at once", history.asked, history.yes.len());
     }
 }
 
 /// Compares the gates' own transitions, all on one boot clock.
 fn overlapping(history: &History) {
-    let mut spans: BTreeMap<&str, Vec<(&str, u64, u64, u64)>> = BTreeMap::new();
-    for ((site, _, group), changes) in &history.changes {
-        let mut open: Option<(u64, u64)> = None;
-        for change in changes.values() {
-            if let Some((from, epoch)) = open.take() {
-                spans.entry(group).or_default().push((site, from, change.at, epoch));
-            }
-            open = change.active.then_some((change.at, change.epoch));
-        }
-        // Still open when it was last asked, or killed: its answers tell the rest.
-        if let Some((from, epoch)) = open {
-            spans.entry(group).or_default().push((site, from, from, epoch));
+    let mut spans: BTreeMap<&str, Vec<(Span, &str)>> = BTreeMap::new();
+    for ((site, ..), groups) in &history.transitions {
+        for (group, of) in groups {
+            spans.entry(group).or_default().extend(of.all().map(|span| (span, site.as_str())));
         }
     }
-    for (group, spans) in spans {
-        for a in &spans {
-            for b in spans.iter().filter(|b| b.0 != a.0) {
-                let apart = a.2 <= b.1 || b.2 <= a.1;
-                assert!(apart, "{group}: {} and {} were active at once: {a:?} {b:?}", a.0, b.0);
+    for (group, mut spans) in spans {
+        spans.sort_unstable_by_key(|(span, _)| span.from);
+        // Beside each, the span of another site that reaches furthest of those that began before it.
+        let mut furthest: BTreeMap<&str, Span> = BTreeMap::new();
+        for (span, site) in spans {
+            for (other, before) in furthest.iter().filter(|(other, _)| **other != site) {
+                let apart = before.to <= span.from;
+                assert!(apart, "{group}: {other} and {site} were active at once: {before:?} {span:?}");
+            }
+            let reach = furthest.entry(site).or_insert(span);
+            if span.to > reach.to {
+                *reach = span;
             }
         }
     }
@@ -141,16 +170,33 @@ fn overlapping(history: &History) {
 async fn record(client: kube::Client, site: String, replica: u8, history: Arc<Mutex<History>>) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut process, mut known) = (0, 0);
     loop {
         ticks.tick().await;
         let sent = Instant::now();
         let active = ask(&client, "/active").await;
         let received = Instant::now();
-        let transitions = ask(&client, "/transitions").await;
+        let transitions = ask(&client, &format!("/transitions?after={known}")).await;
         let mut history = history.lock().unwrap();
         history.asked += 1;
+        history.answered(&site, replica, active.as_ref(), sent, received);
+        let Some(transitions) = transitions else { continue };
+        let started = transitions["startedNanos"].as_u64().unwrap();
+        if started != process {
+            // Another process answers: all of its transitions are new. They are asked for with the next tick.
+            process = started;
+            if std::mem::take(&mut known) > 0 {
+                continue;
+            }
+        }
+        known = history.moved((site.clone(), replica, process), known, &transitions);
+    }
+}
+
+impl History {
+    fn answered(&mut self, site: &str, replica: u8, active: Option<&Value>, sent: Instant, received: Instant) {
         let mut newest = BTreeMap::new();
-        for entry in active.as_ref().and_then(Value::as_array).into_iter().flatten() {
+        for entry in active.and_then(Value::as_array).into_iter().flatten() {
             let group = entry["group"].as_str().unwrap().to_owned();
             let answer = Answer {
                 active: entry["active"] == true,
@@ -158,26 +204,33 @@ async fn record(client: kube::Client, site: String, replica: u8, history: Arc<Mu
                 reason: entry["reason"].as_str().unwrap().to_owned(),
             };
             if answer.active {
-                let (site, epoch) = (site.clone(), answer.epoch);
-                history.samples.push(Sample { site, group: group.clone(), epoch, sent, received });
+                let first = Yes { first_received: received, last_sent: sent };
+                let yes = self.yes.entry((group.clone(), site.to_owned(), answer.epoch)).or_insert(first);
+                yes.first_received = yes.first_received.min(received);
+                yes.last_sent = yes.last_sent.max(sent);
             }
             newest.insert(group, answer);
         }
-        history.newest.insert((site.clone(), replica), newest);
-        let all = transitions.as_ref().and_then(|t| t["transitions"].as_array());
-        // A process that was started again numbers from 1: its first transition tells it from the one before.
-        let incarnation = all.and_then(|all| all.first()).map(|first| first["atNanos"].to_string()).unwrap_or_default();
-        for change in all.into_iter().flatten() {
-            let group = change["group"].as_str().unwrap().to_owned();
+        self.newest.insert((site.to_owned(), replica), newest);
+    }
+
+    /// Takes in transitions, and gives back the number of the last one.
+    fn moved(&mut self, process: Process, known: u64, answer: &Value) -> u64 {
+        let groups = self.transitions.entry(process).or_default();
+        let mut last = known;
+        for change in answer["transitions"].as_array().into_iter().flatten() {
             let number = change["number"].as_u64().unwrap();
-            let change = Change {
-                at: change["atNanos"].as_u64().unwrap(),
-                active: change["active"] == true,
-                epoch: change["epoch"].as_u64().unwrap(),
-            };
-            let key = (site.clone(), format!("{replica} since {incarnation}"), group);
-            history.changes.entry(key).or_default().insert(number, change);
+            assert!(known == 0 || number == last + 1, "the gate forgot transitions between {last} and {number}");
+            last = number;
+            let (at, epoch) = (change["atNanos"].as_u64().unwrap(), change["epoch"].as_u64().unwrap());
+            let group = change["group"].as_str().unwrap().to_owned();
+            groups.entry(group).or_default().change(at, change["active"] == true, epoch);
         }
+        let now = answer["nowNanos"].as_u64().unwrap();
+        for open in groups.values_mut().filter_map(|spans| spans.open.as_mut()) {
+            open.to = now;
+        }
+        last
     }
 }
 
@@ -193,4 +246,62 @@ pub async fn check(client: &kube::Client, method: &str, path: &str) -> Option<u1
     let request = http::Request::builder().method(method).uri(path).body(body).unwrap();
     let asked = tokio::time::timeout(Duration::from_millis(500), client.send(request)).await;
     Some(asked.ok()?.ok()?.status().as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn change(number: u64, at: u64, active: bool) -> Value {
+        json!({"number": number, "atNanos": at, "group": "g", "epoch": 1, "active": active})
+    }
+
+    fn moved(history: &mut History, site: &str, known: u64, now: u64, changes: &[Value]) -> u64 {
+        history.moved((site.to_owned(), 0, 7), known, &json!({"nowNanos": now, "transitions": changes}))
+    }
+
+    fn two_at_once(history: &History) -> bool {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| overlapping(history))).is_err()
+    }
+
+    #[test]
+    fn one_after_the_other_is_well() {
+        let mut history = History::default();
+        let known = moved(&mut history, "dc-a", 0, 15, &[change(4, 10, true)]);
+        moved(&mut history, "dc-a", known, 25, &[change(5, 20, false)]);
+        moved(&mut history, "dc-b", 0, 99, &[change(1, 20, true)]);
+        assert!(!two_at_once(&history));
+    }
+
+    #[test]
+    fn what_is_still_open_lasts_until_it_was_last_asked() {
+        let mut history = History::default();
+        let known = moved(&mut history, "dc-a", 0, 15, &[change(1, 10, true)]);
+        moved(&mut history, "dc-b", 0, 99, &[change(1, 20, true)]);
+        assert!(!two_at_once(&history), "killed after 15");
+        moved(&mut history, "dc-a", known, 21, &[]);
+        assert!(two_at_once(&history));
+    }
+
+    #[test]
+    fn a_short_span_within_a_long_one_is_found() {
+        let mut history = History::default();
+        moved(&mut history, "dc-a", 0, 99, &[change(1, 10, true), change(2, 90, false)]);
+        moved(&mut history, "dc-b", 0, 99, &[change(1, 50, true), change(2, 51, false)]);
+        assert!(two_at_once(&history));
+    }
+
+    #[test]
+    fn a_yes_after_another_site_has_a_later_epoch_is_found() {
+        let (mut history, begun) = (History::default(), Instant::now());
+        let at = |millis| begun + Duration::from_millis(millis);
+        let yes = |epoch| json!([{"group": "g", "active": true, "epoch": epoch, "reason": ""}]);
+        history.asked = 3;
+        history.answered("dc-a", 0, Some(&yes(1)), at(0), at(1));
+        history.answered("dc-b", 0, Some(&yes(2)), at(5), at(6));
+        history.answered("dc-a", 1, Some(&yes(1)), at(7), at(8));
+        let recorder = Recorder { history: Arc::new(Mutex::new(history)), _tasks: JoinSet::new() };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| recorder.assert_never_two())).is_err());
+    }
 }

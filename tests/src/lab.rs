@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use tandem_arbiter::store::{EtcdConfig, EtcdStore};
 
 /// What `tandem lab up` exits with when another lab has the prefix.
 const TAKEN: i32 = 3;
@@ -114,14 +115,31 @@ impl Lab {
         kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap()
     }
 
+    /// The arbiter's records, by its members' loopback ports, with the rights of whoever set it up: to look at.
+    ///
+    /// # Panics
+    /// When the lab's files cannot be read.
+    pub async fn arbiter(&self) -> EtcdStore {
+        let ports = self.ports();
+        let endpoints =
+            ["witness", "dc-b", "dc-a"].map(|place| format!("https://127.0.0.1:{}", ports[format!("{place}/arbiter")]));
+        let file = |name: &str| std::fs::read(self.dir.path().join("witness/pki").join(name)).unwrap();
+        let (ca, cert, key) = (file("arbiter-ca.crt"), file("arbiter-root.crt"), file("arbiter-root.key"));
+        EtcdStore::new(EtcdConfig::new(endpoints.to_vec(), ca, cert, key)).await.unwrap()
+    }
+
+    /// The loopback ports that lead into the lab, by what they lead to.
+    fn ports(&self) -> serde_json::Value {
+        let state = std::fs::read(self.dir.path().join("state.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&state).unwrap()["ports"].take()
+    }
+
     /// A client for the gate of one operator replica. A replica that does not answer at once counts as silent.
     ///
     /// # Panics
     /// When the lab's files cannot be read.
     pub async fn gate(&self, site: &str, replica: u8) -> kube::Client {
-        let state = std::fs::read(self.dir.path().join("state.json")).unwrap();
-        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
-        let port = state["ports"][format!("{site}/operator-{replica}")].as_u64().unwrap();
+        let port = self.ports()[format!("{site}/operator-{replica}")].as_u64().unwrap();
         let mut config = self.config(site).await;
         config.cluster_url = format!("https://127.0.0.1:{port}").parse().unwrap();
         config.tls_server_name = Some("localhost".to_owned());

@@ -5,10 +5,12 @@ pub mod audit;
 pub mod fixtures;
 pub mod gates;
 mod lab;
+pub mod runner;
 
 pub use lab::Lab;
 
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -50,6 +52,19 @@ fn named(client: &kube::Client, resource: &ApiResource, namespace: Option<&str>)
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
         None => Api::all_with(client.clone(), resource),
     }
+}
+
+/// Waits for an Event about an object, for so long, and gives back its message.
+pub async fn event(client: &kube::Client, reason: &str, object: &str, deadline: Duration) -> String {
+    let events: Api<Event> = Api::all(client.clone());
+    eventually(&format!("an Event {reason} about {object}"), deadline, || async {
+        let list = events.list(&ListParams::default()).await.ok()?;
+        let found = list.items.into_iter().find(|event| {
+            event.reason.as_deref() == Some(reason) && event.involved_object.name.as_deref() == Some(object)
+        });
+        found.map(|event| event.message.unwrap_or_default())
+    })
+    .await
 }
 
 /// Applies an object as a person would with `kubectl apply --server-side`.

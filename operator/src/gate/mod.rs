@@ -27,6 +27,7 @@ type Now = Arc<dyn Fn() -> Duration + Send + Sync>;
 pub struct GateState {
     gate: SharedGate,
     now: Now,
+    started: Duration,
     boot: Arc<str>,
 }
 
@@ -44,7 +45,7 @@ impl GateState {
     }
 
     fn with_clock(gate: SharedGate, now: Now) -> Self {
-        Self { gate, now, boot: boot_id().unwrap_or_default().into() }
+        Self { gate, started: now(), now, boot: boot_id().unwrap_or_default().into() }
     }
 }
 
@@ -110,8 +111,11 @@ async fn transitions(
     let now = (state.now)();
     let kept: Vec<Transition> =
         state.gate.with(|gate| gate.transitions(now).filter(|transition| transition.number > after).cloned().collect());
-    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-    axum::Json(json!({"bootId": &*state.boot, "nowNanos": now, "transitions": kept})).into_response()
+    let nanos = |at: Duration| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+    // Numbers begin anew with the process: `startedNanos` tells one from the next.
+    let (started, now) = (nanos(state.started), nanos(now));
+    let answer = json!({"bootId": &*state.boot, "startedNanos": started, "nowNanos": now, "transitions": kept});
+    axum::Json(answer).into_response()
 }
 
 #[cfg(test)]
