@@ -15,7 +15,7 @@ use tandem_cli::failover::ask::{self, AskError};
 use tandem_cli::failover::change::{Change, ChangeError, approve, change};
 use tandem_cli::failover::hold::{self, HoldError, Target};
 use tandem_cli::failover::plan::{PlanError, Wanted, plan};
-use tandem_cli::failover::watch::{How, WatchError, follow, latest};
+use tandem_cli::failover::watch::{How, WatchError, follow, latest, next};
 use tandem_cli::failover::{board, groups, shown_plan, transitions, who};
 use tandem_cli::language::Lang;
 use tandem_crds::{DataLoss, Failover, FailoverSelector, FailoverType};
@@ -289,6 +289,21 @@ async fn a_move_that_does_not_end_is_given_up() {
     assert!(matches!(error, WatchError::TooLong { .. }), "{error}");
     assert!(matches!(latest(&Server::default().client()).await, Err(WatchError::None)));
     assert_eq!(latest(&server.client()).await.unwrap(), "move-7");
+}
+
+#[tokio::test]
+async fn the_next_move_is_waited_for_and_one_that_has_ended_is_none() {
+    let ended = serde_json::to_value(failover_of(json!({"phase": "Completed"}))).unwrap();
+    let server = Server::with([("failovers/move-7", ended)]);
+    let soon = How { timeout: Some(Duration::from_millis(5)), ..QUICK };
+    let error = next(&server.client(), soon, Lang::En).await.unwrap_err();
+    assert!(matches!(error, WatchError::NoneBegan { .. }), "{error}");
+    let client = server.client();
+    let waiting = tokio::spawn(async move { next(&client, QUICK, Lang::En).await });
+    let mut begun = serde_json::to_value(failover_of(json!({"phase": "Running"}))).unwrap();
+    begun["metadata"]["name"] = "auto-dc-a-7".into();
+    server.add("failovers/auto-dc-a-7", begun);
+    assert_eq!(waiting.await.unwrap().unwrap(), "auto-dc-a-7");
 }
 
 #[tokio::test]

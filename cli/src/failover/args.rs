@@ -10,6 +10,7 @@ Examples:
   tandem failover start --site dc-a --type failover --reason 'dc-a lost power' --watch
   tandem failover approve move-7 --note 'as agreed'       agree to it / 批准
   tandem failover watch --latest                          follow the newest one / 跟踪最近一次切换
+  tandem failover watch --next --context dc-b             wait for the next one / 等待下一次切换
   tandem failover abort move-7                            take it back / 中止并回退
 
 Exit codes: 0 done (watch: completed); 1 refused, or not completed; 2 wrong usage; 3 the cluster refused or did not answer.";
@@ -276,11 +277,14 @@ pub struct ApproveArgs {
 #[derive(Clone, Debug, Args)]
 pub struct WatchArgs {
     /// The Failover's name
-    #[arg(value_name = "NAME", required_unless_present = "latest", conflicts_with = "latest")]
+    #[arg(value_name = "NAME", required_unless_present_any = ["latest", "next"], conflicts_with_all = ["latest", "next"])]
     pub name: Option<String>,
     /// The newest one
-    #[arg(long)]
+    #[arg(long, conflicts_with = "next")]
     pub latest: bool,
+    /// The newest one that is under way; where there is none, wait for the next that begins, asked for or not
+    #[arg(long)]
+    pub next: bool,
     /// Lines of what changes, as without a terminal; ends also where a person is needed
     #[arg(long)]
     pub plain: bool,

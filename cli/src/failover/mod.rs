@@ -113,6 +113,7 @@ pub async fn run(command: FailoverCommand, lang: Lang) -> Result<Exit, FailoverE
             let client = cluster::connect(&args.cluster).await?;
             let name = match args.name {
                 Some(name) => name,
+                None if args.next => watch::next(&client, watch::How::new(args.plain, args.timeout), lang).await?,
                 None => watch::latest(&client).await?,
             };
             Ok(watch::follow(&client, &name, watch::How::new(args.plain, args.timeout), lang).await?)

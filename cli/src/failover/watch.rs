@@ -41,7 +41,7 @@ impl How {
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// There is none.
-    #[error("nobody has asked for a failover at this site: `tandem failover plan` shows what one would do")]
+    #[error("there has been no failover at this site: `tandem failover plan` shows what one would do")]
     None,
     /// It was deleted meanwhile.
     #[error("{0} was deleted at this site; `tandem groups` shows where the groups are")]
@@ -54,9 +54,59 @@ pub enum WatchError {
         /// How long was waited, in seconds.
         seconds: u64,
     },
+    /// None began within the time that one wanted to wait.
+    #[error("no move began within {seconds} s")]
+    NoneBegan {
+        /// How long was waited, in seconds.
+        seconds: u64,
+    },
     /// The cluster refused or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
+}
+
+/// The name of the newest move that is under way, or else of the next that begins, once it has.
+///
+/// # Errors
+/// When it takes longer than is to be waited, or the API server refuses to show moves.
+pub async fn next(client: &Client, how: How, lang: Lang) -> Result<String, WatchError> {
+    let begun = Instant::now();
+    // The first look says clearly what is wrong; later ones go on as long as it takes.
+    let mut all: Vec<Failover> = api::list(client).await?;
+    let mut screen = Screen::new(false);
+    output::note(match lang {
+        Lang::En => "waiting for a move to begin",
+        Lang::Zh => "等待切换开始",
+    });
+    loop {
+        if let Some(found) = newest(all.iter().filter(|failover| is_under_way(failover))) {
+            return Ok(found);
+        }
+        if let Some(limit) = how.timeout.filter(|limit| begun.elapsed() >= *limit) {
+            return Err(WatchError::NoneBegan { seconds: limit.as_secs() });
+        }
+        tokio::time::sleep(how.poll).await;
+        let asked = tokio::time::timeout(LOOK, api::list(client)).await;
+        let answer = match asked {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(output::chain(&error)),
+            Err(_) => Err(no_answer()),
+        };
+        all = screen.answered(answer, lang).unwrap_or_default();
+    }
+}
+
+fn is_under_way(failover: &Failover) -> bool {
+    !failover.status.as_ref().is_some_and(|status| status.phase.ended())
+}
+
+fn newest<'a>(all: impl Iterator<Item = &'a Failover>) -> Option<String> {
+    all.max_by_key(|failover| (failover.creation_timestamp().map(|time| time.0), failover.name_any()))
+        .map(ResourceExt::name_any)
+}
+
+fn no_answer() -> String {
+    format!("no answer within {} s", LOOK.as_secs())
 }
 
 /// The name of the newest move.
@@ -65,9 +115,7 @@ pub enum WatchError {
 /// When there is none, or the cluster cannot be read.
 pub async fn latest(client: &Client) -> Result<String, WatchError> {
     let all: Vec<Failover> = api::list(client).await?;
-    let newest =
-        all.iter().max_by_key(|failover| (failover.creation_timestamp().map(|time| time.0), failover.name_any()));
-    newest.map(ResourceExt::name_any).ok_or(WatchError::None)
+    newest(all.iter()).ok_or(WatchError::None)
 }
 
 /// Follows a move. `Ok(Exit::Ok)`: it is completed; `Ok(Exit::Refused)`: it ended otherwise, or without a terminal needs a
@@ -122,7 +170,7 @@ async fn look(client: &Client, name: &str) -> Result<Result<Failover, String>, W
         Ok(Err(Error::Api(status))) if status.code == 404 => Err(WatchError::Gone(name.to_owned())),
         Ok(Err(Error::Api(status))) => Ok(Err(format!("{} {}", status.code, status.message))),
         Ok(Err(error)) => Ok(Err(output::chain(&error))),
-        Err(_) => Ok(Err(format!("no answer within {} s", LOOK.as_secs()))),
+        Err(_) => Ok(Err(no_answer())),
     }
 }
 
@@ -180,7 +228,7 @@ impl Screen {
     }
 
     /// What was seen; where nothing was, that is told once.
-    fn answered(&mut self, answer: Result<Failover, String>, lang: Lang) -> Option<Failover> {
+    fn answered<T>(&mut self, answer: Result<T, String>, lang: Lang) -> Option<T> {
         match answer {
             Ok(found) => {
                 self.told = false;

@@ -120,11 +120,15 @@ pub(crate) struct Server(Arc<Mutex<State>>);
 impl Server {
     pub(crate) fn with<const N: usize>(objects: [(&str, Value); N]) -> Self {
         let server = Self::default();
-        for (path, mut object) in objects {
-            object["metadata"]["resourceVersion"] = "1".into();
-            server.0.lock().unwrap().objects.insert(path.to_owned(), object);
+        for (path, object) in objects {
+            server.add(path, object);
         }
         server
+    }
+
+    pub(crate) fn add(&self, path: &str, mut object: Value) {
+        object["metadata"]["resourceVersion"] = "1".into();
+        self.0.lock().unwrap().objects.insert(path.to_owned(), object);
     }
 
     pub(crate) fn object(&self, path: &str) -> Value {

@@ -9,7 +9,8 @@ use super::{Phase, Reason, Request, Situation, gates};
 pub enum Trigger {
     /// Make the execution, unless it is there already.
     Start {
-        /// Its id: the same for every replica that sees the same silence, so that it is made once.
+        /// Its id: the same for every replica that sees the same silence, so that it is made once, and for every group that the
+        /// silent site holds, so that people see one failover and not hundreds.
         execution: String,
         /// The silent holder.
         from: String,
@@ -24,10 +25,10 @@ pub enum Trigger {
     Not(Vec<Reason>),
 }
 
-/// Whether this site's leader begins an unplanned failover of `group` to itself. Every gate of [`super::unplanned`] is looked
+/// Whether this site's leader begins an unplanned failover of a group to itself. Every gate of [`super::unplanned`] is looked
 /// at again by [`step`](super::step) before the take-over.
 #[must_use]
-pub fn automatic(group: &str, situation: &Situation, now: Duration) -> Trigger {
+pub fn automatic(situation: &Situation, now: Duration) -> Trigger {
     let s = situation;
     if s.record.active == s.me {
         return Trigger::Not(vec![Reason::HeldHere]);
@@ -49,7 +50,7 @@ pub fn automatic(group: &str, situation: &Situation, now: Duration) -> Trigger {
         return Trigger::Not(why);
     }
     Trigger::Start {
-        execution: format!("auto-{group}-{}-{watched}", s.record.epoch),
+        execution: format!("auto-{}-{watched}", s.record.active),
         from: s.record.active.clone(),
         to: s.me.clone(),
         epoch: s.record.epoch,

@@ -3,7 +3,7 @@
 //! Every replica keeps one, from the arbiter alone. Entries only move forward. With each goes since when this replica has seen
 //! it on its own boot clock, since no other clock is ever trusted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 use tandem_arbiter::records::{GroupRecord, Hold, HoldRecord, JournalSeen, RequestRecord, Versioned};
@@ -178,6 +178,12 @@ impl Board {
         self.read().journals.values().filter(|held| !held.seen.journal.over).cloned().collect()
     }
 
+    /// The ids of all executions.
+    #[must_use]
+    pub fn executions(&self) -> BTreeSet<String> {
+        self.read().journals.keys().map(|(execution, _)| execution.clone()).collect()
+    }
+
     /// The journals of one execution, by group.
     #[must_use]
     pub fn execution(&self, id: &str) -> BTreeMap<String, JournalHeld> {
@@ -197,6 +203,11 @@ impl Board {
     #[must_use]
     pub fn request(&self, id: &str) -> Option<Versioned<RequestRecord>> {
         self.read().requests.get(id).cloned()
+    }
+
+    /// Looks at a request where it stands: one of a whole city is large, and is looked at for each of its groups.
+    pub fn with_request<T>(&self, id: &str, look: impl FnOnce(&RequestRecord) -> T) -> Option<T> {
+        self.read().requests.get(id).map(|held| look(&held.value))
     }
 
     /// Every request.

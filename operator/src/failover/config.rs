@@ -12,6 +12,9 @@ use tandem_crds::{DEFAULT_MAX_PARALLEL, FailoverGroupSpec, FailoverMode};
 pub struct FailoverConfig {
     /// Whether an unplanned failover of `platform`, the group that decides who publishes, may start by itself.
     pub platform_mode: FailoverMode,
+    /// The mode of a group that is made from now on for an application that names none. It stands in the group afterwards,
+    /// for people to change.
+    pub new_groups: FailoverMode,
     /// How many groups move at once, where a request says nothing.
     pub max_parallel: usize,
     /// For how long a site must have been ready before a group fails over to it by itself, in seconds.
@@ -28,6 +31,7 @@ impl Default for FailoverConfig {
     fn default() -> Self {
         Self {
             platform_mode: FailoverMode::Manual,
+            new_groups: FailoverMode::Manual,
             max_parallel: usize::try_from(DEFAULT_MAX_PARALLEL).unwrap_or(1),
             min_ready_seconds: None,
             dwell_seconds: None,

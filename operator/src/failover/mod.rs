@@ -4,6 +4,7 @@
 //! work of whoever leads its site:
 //!
 //! - `requests` brings `Failover` objects and the arbiter's requests together, and `shown` folds journals into status;
+//! - `unasked` shows what begins by itself in the same way;
 //! - `orders` says which executions there are to be, and whose turn it is;
 //! - `picture` puts what is known together, `driver` asks the machine, `carry` sends transactions, `effects` makes calls;
 //! - `holds` brings annotations and the arbiter's holds together;
@@ -24,6 +25,7 @@ mod room;
 mod said;
 mod shown;
 mod strengths;
+mod unasked;
 
 pub use board::{Board, GroupHeld, JournalHeld, JournalKey};
 pub use config::FailoverConfig;

@@ -38,14 +38,13 @@ pub(super) fn request(context: &Context, journal: &Journal) -> Option<Request> {
     if is_automatic(&journal.execution) {
         return watched(&journal.execution).map(|watched| Request { automatic: Some(watched), ..Request::default() });
     }
-    let record = context.link.board().request(&journal.execution)?.value;
-    Some(Request {
+    context.link.board().with_request(&journal.execution, |record| Request {
         automatic: None,
         expected_epoch: record.groups.get(&journal.group).copied(),
         approvals_wanted: record.approvals_wanted,
-        accept_data_loss: record.accept_data_loss,
+        accept_data_loss: record.accept_data_loss.clone(),
         despite_not_ready: record.despite_not_ready,
-        approvals: record.approvals,
+        approvals: record.approvals.clone(),
         abort: record.abort,
         paused: !record.paused_at.is_empty(),
     })
@@ -132,7 +131,7 @@ fn by_itself(context: &Context, picture: &Picture, ready: &ReadySince, orders: &
     let mut starts: BTreeMap<String, Journal> = BTreeMap::new();
     for name in picture.groups.keys() {
         let Some(situation) = picture.situation(context, ready, name, &picture.me) else { continue };
-        if let Trigger::Start { execution, from, to, epoch, .. } = automatic(name, &situation, picture.now.boot) {
+        if let Trigger::Start { execution, from, to, epoch, .. } = automatic(&situation, picture.now.boot) {
             let sites = (from.as_str(), to.as_str());
             let journal = Journal::new((&execution, name), ExecutionKind::Failover, sites, epoch, picture.now.wall);
             starts.insert(name.clone(), journal);
@@ -188,8 +187,8 @@ mod tests {
 
     #[test]
     fn the_silence_is_in_the_id() {
-        assert_eq!(watched("auto-finance-prod-web-4-1234"), Some(1234));
+        assert_eq!(watched("auto-dc-a-1234"), Some(1234));
         assert_eq!(watched("home-2026"), None);
-        assert!(is_automatic("auto-platform-1-9") && !is_automatic("home"));
+        assert!(is_automatic("auto-dc-a-9") && !is_automatic("home"));
     }
 }

@@ -4,7 +4,7 @@
 //! that it can be approved, paused and aborted at the site that is left.
 
 use super::picture::{Picture, ReadySince, wall};
-use super::{orders, shown};
+use super::{orders, shown, unasked};
 use crate::chain::Chain;
 use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(200);
 /// The same while hundreds of groups move: their object is large, and nobody reads it ten times a second.
 const GATHER_MANY: Duration = Duration::from_secs(1);
-/// From this many groups with a request on.
+/// From this many moves under way on.
 const MANY: usize = 100;
 
 fn resource() -> ApiResource {
@@ -61,8 +61,7 @@ pub async fn run_requests(context: Context) {
         {
             look(&context, &mut ready).await;
         }
-        let groups: usize = context.link.board().requests().values().map(|record| record.value.groups.len()).sum();
-        tokio::time::sleep(if groups < MANY { GATHER } else { GATHER_MANY }).await;
+        tokio::time::sleep(if context.link.board().open_journals().len() < MANY { GATHER } else { GATHER_MANY }).await;
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             () = context.asked.notified() => {}
@@ -73,11 +72,12 @@ pub async fn run_requests(context: Context) {
 
 async fn look(context: &Context, ready: &mut ReadySince) {
     let objects = context.cluster.own.of_kind(KIND);
-    let requests = context.link.board().requests();
-    if objects.is_empty() && requests.is_empty() {
+    let mut requests = context.link.board().requests();
+    if objects.is_empty() && requests.is_empty() && unasked::is_quiet(context) {
         return;
     }
     let picture = Picture::take(context, ready);
+    requests.extend(unasked::requests(context, &picture, ready));
     let mut here: BTreeSet<String> = BTreeSet::new();
     for object in &objects {
         let failover = match serde_json::to_value(&**object).and_then(serde_json::from_value::<Failover>) {
@@ -88,7 +88,8 @@ async fn look(context: &Context, ready: &mut ReadySince) {
             }
         };
         here.insert(execution(&failover).to_owned());
-        if let Err(error) = reconcile(context, &picture, &failover).await {
+        let record = requests.get(execution(&failover)).cloned();
+        if let Err(error) = reconcile(context, &picture, &failover, record).await {
             tracing::warn!(name = object.metadata.name, error, "a Failover is not brought in line yet");
         }
     }
@@ -105,10 +106,17 @@ fn execution(failover: &Failover) -> &str {
     failover.spec.idempotency_key.as_deref().unwrap_or(name)
 }
 
-async fn reconcile(context: &Context, picture: &Picture, failover: &Failover) -> Result<(), String> {
+async fn reconcile(
+    context: &Context,
+    picture: &Picture,
+    failover: &Failover,
+    record: Option<Versioned<RequestRecord>>,
+) -> Result<(), String> {
     let id = execution(failover);
     let standing = failover.status.clone().unwrap_or_default();
-    let status = match context.link.board().request(id) {
+    let status = match record {
+        // Nobody is heard on what nobody asked for: a hold is what stops it.
+        Some(record) if orders::is_automatic(id) => shown::status(context, picture, id, &record.value, &standing),
         Some(record) => match hear(context, failover, id, record).await? {
             Ok(record) => shown::status(context, picture, id, &record, &standing),
             Err(why) => shown::refused(id, &why),
@@ -283,9 +291,15 @@ fn select(
 async fn make(context: &Context, id: &str, record: &RequestRecord) {
     let approvals: Vec<_> = record.approvals.iter().map(|a| json!({"by": a.by, "at": a.at})).collect();
     let reason = if record.reason.is_empty() { "asked at the other site" } else { &record.reason };
+    let selector = if orders::is_automatic(id) {
+        // More groups may follow those that are known when it is made.
+        json!({"site": record.from})
+    } else {
+        json!({"groups": record.groups.keys().collect::<Vec<_>>()})
+    };
     let mut spec = json!({
         "type": record.kind, "from": record.from, "to": record.to, "idempotencyKey": id, "reason": reason,
-        "selector": {"groups": record.groups.keys().collect::<Vec<_>>()}, "requestedBy": record.by, "approvals": approvals,
+        "selector": selector, "requestedBy": record.by, "approvals": approvals,
         "despiteNotReady": record.despite_not_ready, "abort": record.abort,
     });
     if let Some(loss) = &record.accept_data_loss {

@@ -129,15 +129,15 @@ fn lost() -> (World, Situation) {
 #[test]
 fn a_failover_begins_by_itself_when_every_condition_is_met_and_says_which_is_not() {
     let (w, good) = lost();
-    let Trigger::Start { execution, from, to, epoch, .. } = automatic("tax", &good, w.now) else {
-        panic!("{:?}", automatic("tax", &good, w.now))
+    let Trigger::Start { execution, from, to, epoch, .. } = automatic(&good, w.now) else {
+        panic!("{:?}", automatic(&good, w.now))
     };
-    assert_eq!((execution.as_str(), from.as_str(), to.as_str(), epoch), ("auto-tax-4-11", A, B, 4));
+    assert_eq!((execution.as_str(), from.as_str(), to.as_str(), epoch), (format!("auto-{A}-11").as_str(), A, B, 4));
     let now = w.now;
     let why = |change: &dyn Fn(&mut Situation)| {
         let mut situation = good.clone();
         change(&mut situation);
-        match automatic("tax", &situation, now) {
+        match automatic(&situation, now) {
             Trigger::Not(why) => why.iter().map(Reason::code).collect::<Vec<_>>(),
             Trigger::Start { .. } => Vec::new(),
         }

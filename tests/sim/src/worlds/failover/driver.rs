@@ -142,7 +142,7 @@ impl Replica {
             return;
         }
         let Some(situation) = self.situation(ctx, group, self.place) else { return };
-        let Trigger::Start { execution, from, to, epoch, .. } = automatic(name, &situation, now) else { return };
+        let Trigger::Start { execution, from, to, epoch, .. } = automatic(&situation, now) else { return };
         if self.board.journals.contains_key(&(execution.clone(), name.to_owned())) {
             return;
         }
