@@ -5,7 +5,8 @@ use crate::cluster::ObjectName;
 use crate::config::Config;
 use crate::context::Context;
 use crate::status::Report;
-use serde_json::json;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
 use tandem_core::names::{LABEL_ROLE, ROLE_DNS, ROLE_GATEWAY};
 use tandem_core::sync::ObjectKey;
 use tandem_crds::Kind;
@@ -55,12 +56,21 @@ pub fn is_shared_namespace(config: &Config, name: &str) -> bool {
     shared_namespaces(config).iter().any(|(shared, ..)| *shared == name)
 }
 
-/// What the site's nodes have for pods, summed up.
-fn allocatable(context: &Context) -> serde_json::Value {
+/// Whether new pods may come to a node: it is Ready, and not cordoned.
+fn takes_pods(node: &DynamicObject) -> bool {
+    let cordoned = node.data.pointer("/spec/unschedulable").and_then(Value::as_bool) == Some(true);
+    let conditions = node.data.pointer("/status/conditions").and_then(Value::as_array);
+    let ready = conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"));
+    ready && !cordoned
+}
+
+/// What the site's nodes have for pods, summed up over those that take any. A site whose nodes are lost or cordoned has no
+/// room, whatever they had.
+fn allocatable(context: &Context) -> Value {
     let mut cpu = 0_i64;
     let mut memory = 0_i64;
     let mut pods = 0_i64;
-    for node in context.cluster.rendered.of_kind("Node") {
+    for node in context.cluster.rendered.of_kind("Node").iter().filter(|node| takes_pods(node)) {
         let amount = |resource: &str| {
             let text = node.data.pointer(&format!("/status/allocatable/{resource}"))?.as_str()?;
             Some(Quantity(text.to_owned()))
@@ -77,4 +87,25 @@ fn allocatable(context: &Context) -> serde_json::Value {
 #[must_use]
 pub fn own_data_centre(site: &str) -> ObjectKey {
     ObjectKey::cluster(Kind::DataCentre, site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_cordoned_or_not_ready_takes_no_pods() {
+        let node = |unschedulable: bool, ready: &str| {
+            let conditions = json!([{"type": "DiskPressure", "status": "False"}, {"type": "Ready", "status": ready}]);
+            serde_json::from_value::<DynamicObject>(json!({
+                "metadata": {"name": "n"}, "spec": {"unschedulable": unschedulable}, "status": {"conditions": conditions},
+            }))
+            .unwrap()
+        };
+        assert!(takes_pods(&node(false, "True")));
+        assert!(!takes_pods(&node(true, "True")));
+        assert!(!takes_pods(&node(false, "Unknown")));
+        let silent = serde_json::from_value(json!({"metadata": {"name": "n"}})).unwrap();
+        assert!(!takes_pods(&silent), "one that says nothing");
+    }
 }
