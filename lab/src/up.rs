@@ -42,6 +42,10 @@ pub(super) struct UpArgs {
     /// `failover.platformMode=Automatic`. May be given several times.
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     settings: Vec<String>,
+    /// Let groups fail over by themselves, after the short waits of a rehearsal: 30 s where a city waits for many minutes.
+    /// Only groups that are made from now on. 自动故障切换（演练用的短等待时间）
+    #[arg(long)]
+    automatic: bool,
     /// Import an inventory and wait until all of it is Ready in both sites.
     #[arg(long, value_name = "CSV")]
     import: Option<PathBuf>,
@@ -56,7 +60,22 @@ pub(super) struct UpArgs {
     repository: PathBuf,
 }
 
+/// What `--automatic` sets: everything moves by itself, soon, and again and again.
+const REHEARSAL: [&str; 5] = [
+    "failover.newGroups=Automatic",
+    "failover.platformMode=Automatic",
+    "failover.minReadySeconds=30",
+    "failover.dwellSeconds=30",
+    "failover.automaticPerDay=100",
+];
+
 impl UpArgs {
+    /// The settings of the operators; what is given one by one stands before what is usual.
+    fn settings(&self) -> impl Iterator<Item = &str> {
+        let usual: &[&str] = if self.automatic { &REHEARSAL } else { &[] };
+        usual.iter().copied().chain(self.settings.iter().map(String::as_str))
+    }
+
     /// The process for which the lab is.
     fn until(&self) -> Result<Option<ProcessId>, String> {
         match (self.until_pid, self.until_started) {
@@ -71,7 +90,7 @@ impl UpArgs {
 
 /// Runs the supervisor in this process.
 pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
-    let settings = given.settings.iter().map(|text| text.parse()).collect::<Result<Vec<Setting>, String>>()?;
+    let settings = given.settings().map(str::parse).collect::<Result<Vec<Setting>, String>>()?;
     let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
     let settings = Settings {
         plan: plan.clone(),
@@ -95,7 +114,7 @@ pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
     let until = given.until()?;
     let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
     // What is wrong with a setting is said here, not in the supervisor's log.
-    given.settings.iter().try_for_each(|text| text.parse::<Setting>().map(drop))?;
+    given.settings().try_for_each(|text| text.parse::<Setting>().map(drop))?;
     if let Some(inventory) = &given.import
         && !inventory.is_file()
     {
@@ -148,7 +167,7 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
         arguments.extend(["--until-pid".into(), pid.to_string().into()]);
         arguments.extend(["--until-started".into(), started.to_string().into()]);
     }
-    for setting in &given.settings {
+    for setting in given.settings() {
         arguments.extend(["--set".into(), setting.into()]);
     }
     if given.no_operators {

@@ -224,7 +224,7 @@ async fn ensure_group(
         "apiVersion": resource.api_version,
         "kind": resource.kind,
         "metadata": {"name": group},
-        "spec": {"displayName": record.spec.get("displayName")},
+        "spec": {"displayName": record.spec.get("displayName"), "mode": context.config.failover.new_groups},
     });
     let object: DynamicObject = serde_json::from_value(value).map_err(|_| SyncError::Decode(key.clone()))?;
     context.cluster.may_write()?;
