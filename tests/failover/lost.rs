@@ -1,10 +1,13 @@
 //! What happens when a site is lost, or seems to be.
 
-use crate::world::{GROUPS, NAMESPACE, T, World};
+use crate::world::{GROUPS, NAMESPACE, PATIENCE, T, World};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tandem_crds::Kind;
-use tandem_tests::{eventually, fixtures};
+use tandem_tests::gates::check;
+use tandem_tests::{api, event, eventually, fixtures};
 
 pub(crate) async fn fault_13_a_lost_api_server_moves_nothing(world: Arc<World>) {
     let before = world.epochs("dc-a");
@@ -79,11 +82,159 @@ pub(crate) async fn fault_03_a_site_without_power_is_taken_over_and_returns_as_s
     world.lab.run(&["power-on", "dc-a"]);
     let a = world.client("dc-a").await;
     eventually("dc-a to be back, as standby", Duration::from_secs(180), || async {
-        let found = tandem_tests::api(&a, Kind::Application, Some(NAMESPACE)).get_opt("made-alone").await.ok()??;
+        let found = api(&a, Kind::Application, Some(NAMESPACE)).get_opt("made-alone").await.ok()??;
         drop(found);
         Some(())
     })
     .await;
     world.strength("dc-a", "web", 1).await;
     world.stays("dc-b", T).await;
+}
+
+pub(crate) async fn fault_04_a_lost_standby_changes_nothing_and_is_told(world: Arc<World>) {
+    let before = world.epochs("dc-a");
+    world.lab.run(&["power-off", "dc-b"]);
+    world.stays("dc-a", 2 * T).await;
+    let a = world.client("dc-a").await;
+    for group in &GROUPS[1..] {
+        eventually(&format!("{group} to be shown as unprotected, and why"), PATIENCE, || async {
+            let found = api(&a, Kind::FailoverGroup, None).get(group).await.unwrap();
+            let readiness = &found.data["status"]["readiness"];
+            let told = readiness["reasons"].as_array()?.iter().any(|why| why["reason"] == "TargetSilent");
+            (readiness["state"] == "Unprotected" && told).then_some(())
+        })
+        .await;
+    }
+    world.stays("dc-a", T).await;
+    assert_eq!(world.epochs("dc-a"), before, "nothing moved");
+    world.lab.run(&["power-on", "dc-b"]);
+    for group in &GROUPS[1..] {
+        world.protected(group).await;
+    }
+}
+
+pub(crate) async fn fault_12_stale_operators_come_back_as_standby(world: Arc<World>) {
+    let before = world.epochs("dc-a");
+    world.operators("dc-a", &["kill", "--stay-down"]);
+    world.active("dc-b").await;
+    world.strength("dc-b", "web", 2).await;
+    world.operators("dc-a", &["start"]);
+    world.strength("dc-a", "web", 1).await;
+    world.stays("dc-b", T).await;
+    assert!(world.epochs("dc-b").iter().zip(&before).all(|(now, before)| *now == before + 1), "one epoch more each");
+}
+
+pub(crate) async fn fault_14_a_slow_api_server_leaves_heartbeats_alone(world: Arc<World>) {
+    let before = world.epochs("dc-a");
+    for _ in 0..3 {
+        // Every request waits for 5 s, and is answered after all.
+        world.lab.run(&["pause", "dc-a/kube-apiserver"]);
+        world.stays("dc-a", Duration::from_secs(5)).await;
+        world.lab.run(&["resume", "dc-a/kube-apiserver"]);
+        world.stays("dc-a", Duration::from_millis(500)).await;
+    }
+    assert_eq!(world.epochs("dc-a"), before, "nothing moved");
+}
+
+pub(crate) async fn fault_19_a_flapping_link_moves_groups_once(world: Arc<World>) {
+    let before = world.epochs("dc-a");
+    // Slower than it takes to be fenced, then faster.
+    for (times, period) in [(3, T), (6, T / 3)] {
+        for _ in 0..times {
+            for fault in [&["cut", "dc-a"] as &[&str], &["heal"]] {
+                world.lab.run(fault);
+                tokio::time::sleep(period).await; // the fault is this rhythm
+            }
+        }
+    }
+    let mut moved = 0;
+    for (group, before) in GROUPS.iter().zip(before) {
+        let site = world.settled(group).await;
+        let epoch = world.gates.answers(site, group).first().map_or(0, |answer| answer.epoch);
+        assert!(epoch <= before + 1, "{group} moved more than once: epoch {before} became {epoch}");
+        moved += epoch - before;
+    }
+    println!("{moved} of {} groups moved, once each", GROUPS.len());
+    // A holder that is gone for good still expires.
+    world.lab.run(&["cut", "dc-a"]);
+    world.active("dc-b").await;
+}
+
+pub(crate) async fn fault_26_a_site_that_returns_half_way_is_the_standby(world: Arc<World>) {
+    let before = world.epochs("dc-a");
+    world.lab.run(&["cut", "dc-a"]);
+    eventually("the first group to be taken over", PATIENCE, || async {
+        world.gates.is_active("dc-b", GROUPS[0]).then_some(())
+    })
+    .await;
+    world.lab.run(&["heal"]);
+    for ((group, before), application) in GROUPS.iter().zip(before).zip(["", "web", "records"]) {
+        let site = world.settled(group).await;
+        let epoch = world.gates.answers(site, group).first().map_or(0, |answer| answer.epoch);
+        // What was not taken over while it was away stays with it, under the old epoch.
+        assert_eq!(epoch - before, u64::from(site == "dc-b"), "{group} at {site}");
+        println!("{group} is at {site}");
+        if !application.is_empty() {
+            world.strength(site, application, 2).await;
+            world.strength(if site == "dc-a" { "dc-b" } else { "dc-a" }, application, 1).await;
+        }
+    }
+}
+
+pub(crate) async fn fault_32_a_site_powered_on_alone_stays_passive(world: Arc<World>) {
+    world.lab.run(&["cut", "dc-a"]);
+    world.active("dc-b").await;
+    world.lab.run(&["power-off", "dc-a"]);
+    world.lab.run(&["power-on", "dc-a"]);
+    for replica in 0..2 {
+        let gate = world.lab.gate("dc-a", replica).await;
+        for group in GROUPS {
+            eventually(&format!("the gate of {group} to refuse"), PATIENCE, || async {
+                let said = check(&gate, "GET", &format!("/active/{group}")).await?;
+                assert_ne!(said, 200, "a site that knows nothing says that it is active");
+                Some(())
+            })
+            .await;
+        }
+    }
+    let started = Instant::now();
+    while started.elapsed() < 2 * T {
+        for group in GROUPS {
+            assert!(world.gates.is_passive("dc-a", group), "{group} is active at a site that is alone");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.lab.run(&["heal"]);
+    world.strength("dc-a", "web", 1).await;
+    world.stays("dc-b", T).await;
+}
+
+pub(crate) async fn fault_35_an_unpublished_edit_becomes_a_conflict_record(world: Arc<World>) {
+    // An edit at the authority that no operator publishes any more, since the site is lost at once.
+    let a = world.client("dc-a").await;
+    world.operators("dc-a", &["pause"]);
+    let edit = json!({"spec": {"tier": 1}});
+    api(&a, Kind::Application, Some(NAMESPACE))
+        .patch("records", &PatchParams::default(), &Patch::Merge(&edit))
+        .await
+        .unwrap();
+    world.lab.run(&["power-off", "dc-a"]);
+    world.active("dc-b").await;
+    world.lab.run(&["power-on", "dc-a"]);
+    let a = world.client("dc-a").await;
+    eventually("the edit to be put back", PATIENCE, || async {
+        let found = api(&a, Kind::Application, Some(NAMESPACE)).get_opt("records").await.ok()??;
+        (found.data["spec"]["tier"] == 2).then_some(())
+    })
+    .await;
+    let told = event(&a, "ConflictSaved", "records", PATIENCE).await;
+    println!("{told}");
+    // The authority goes home: what was saved does not come back as if it had been published.
+    let wish = fixtures::failover("after-the-edit", "Failback", "dc-a", &json!({"all": true}));
+    world.ask("dc-b", &wish, "Completed").await;
+    for site in ["dc-a", "dc-b"] {
+        let client = world.client(site).await;
+        let found = api(&client, Kind::Application, Some(NAMESPACE)).get("records").await.unwrap();
+        assert_eq!(found.data["spec"]["tier"], 2, "{site}");
+    }
 }

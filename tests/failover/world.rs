@@ -5,7 +5,8 @@ use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_crds::Kind;
-use tandem_tests::gates::Recorder;
+use tandem_tests::gates::{Answer, Recorder};
+use tandem_tests::runner::Shared;
 use tandem_tests::{Lab, api, apply, built_in, eventually, fixtures, is_ready};
 
 /// How long anything may take at most.
@@ -23,8 +24,23 @@ pub(crate) struct World {
     pub(crate) gates: Recorder,
 }
 
-impl World {
-    pub(crate) async fn new(lab: Lab) -> Self {
+/// The shortest `T`, everything automatic that may be, and nothing that has to be waited for.
+const SETTINGS: [&str; 10] = [
+    "--set",
+    "heartbeatSeconds=1",
+    "--set",
+    "failover.platformMode=Automatic",
+    "--set",
+    "failover.minReadySeconds=2",
+    "--set",
+    "failover.dwellSeconds=2",
+    "--set",
+    "failover.automaticPerDay=100",
+];
+
+impl Shared for World {
+    async fn start() -> Self {
+        let lab = Lab::start_with("fo", &SETTINGS);
         let gates = Recorder::start(&lab).await;
         let world = Self { lab, gates };
         let a = world.client("dc-a").await;
@@ -43,6 +59,20 @@ impl World {
         world
     }
 
+    fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    async fn before(&self) {
+        self.at_home().await;
+    }
+
+    fn after(&self) {
+        self.gates.assert_never_two();
+    }
+}
+
+impl World {
     pub(crate) async fn client(&self, site: &str) -> kube::Client {
         self.lab.client(site).await
     }
@@ -79,6 +109,51 @@ impl World {
                 assert!(self.gates.is_active(site, group), "{group} is not active at {site} any more: {answers:?}");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until a group is active at exactly one site; says which.
+    pub(crate) async fn settled(&self, group: &str) -> &'static str {
+        eventually(&format!("{group} to be active at one site"), PATIENCE, || async {
+            match ["dc-a", "dc-b"].map(|site| self.gates.is_active(site, group)) {
+                [true, false] => Some("dc-a"),
+                [false, true] => Some("dc-b"),
+                _ => None,
+            }
+        })
+        .await
+    }
+
+    /// Waits until no gate of a site says that any group is active there, and each says why.
+    pub(crate) async fn closed(&self, site: &str, why: &str) {
+        for group in GROUPS {
+            eventually(&format!("the gates of {group} at {site} to close and say why"), 2 * T, || async {
+                let answers = self.gates.answers(site, group);
+                let closed = |answer: &Answer| !answer.active && answer.reason.contains(why);
+                (answers.len() == 2 && answers.iter().all(closed)).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Fails if any group is active anywhere within this time.
+    pub(crate) async fn nobody(&self, time: Duration) {
+        let started = std::time::Instant::now();
+        while started.elapsed() < time {
+            for group in GROUPS {
+                for site in ["dc-a", "dc-b"] {
+                    assert!(self.gates.is_passive(site, group), "{group} is active at {site}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Kills both operators of a site, or starts them again after they were left dead.
+    pub(crate) fn operators(&self, site: &str, command: &[&str]) {
+        for replica in 0..2 {
+            let program = format!("{site}/operator-{replica}");
+            self.lab.run(&[command, &[program.as_str()]].concat());
         }
     }
 
@@ -131,6 +206,17 @@ impl World {
         .await
     }
 
+    /// What a `Failover` stands at once it has ended, however it did, and what it says.
+    pub(crate) async fn phase_ended(&self, site: &str, name: &str) -> String {
+        eventually(&format!("{name} to end"), PATIENCE, || async {
+            let found = self.failover(site, name).await?;
+            let phase = found.data["status"]["phase"].as_str()?.to_owned();
+            let ended = ["Completed", "PartlyCompleted", "RolledBack", "Refused"].contains(&phase.as_str());
+            ended.then(|| format!("{phase} {}", found.data["status"]["message"]))
+        })
+        .await
+    }
+
     /// Sets an annotation, or takes it away.
     pub(crate) async fn annotate(&self, site: &str, kind: Kind, name: &str, annotation: &str, value: Option<&str>) {
         let patch = json!({"metadata": {"annotations": {annotation: value}}});
@@ -146,9 +232,11 @@ impl World {
         }
         for program in ["dc-a/arbiter", "dc-b/arbiter", "witness/arbiter", "dc-a/kube-apiserver"] {
             self.lab.run(&["start", program]);
-        }
-        for program in ["dc-a/operator-0", "dc-a/operator-1"] {
             self.lab.run(&["resume", program]);
+        }
+        for site in ["dc-a", "dc-b"] {
+            self.operators(site, &["start"]);
+            self.operators(site, &["resume"]);
         }
         let home = GROUPS.iter().all(|group| self.gates.is_active("dc-a", group));
         if !home {
