@@ -13,6 +13,7 @@ pub mod deadman;
 mod files;
 pub mod gate;
 pub mod guards;
+pub mod health;
 pub mod membership;
 pub mod peers;
 pub mod pins;

@@ -1,5 +1,6 @@
 //! The operations that an operator calls: each is one transaction, or a read, with typed errors.
 
+mod collect;
 mod executions;
 mod moves;
 mod publish;

@@ -8,13 +8,24 @@ use tandem_core::failover::{Evidence, Journal, Outcome, Step};
 use super::{Arbiter, ReadError, read};
 use crate::peers::MembersRead;
 use crate::records::{
-    AttestationRecord, EntryError, GenerationRecord, GroupRecord, HighestRecord, Key, RestorePhase, Versioned,
+    AttestationRecord, EntryError, GenerationRecord, GroupRecord, HighestRecord, Key, Replacement, ReplacementsRecord,
+    RestorePhase, Versioned,
 };
-use crate::store::{Store, StoreError};
-use crate::txn::{self, NotConfirmed, Testimony};
+use crate::store::{Range, Store, StoreError};
+use crate::txn::{self, Compare, Kv, NotConfirmed, Op, Testimony, Txn};
 
 /// How many groups are made unconfirmed in one transaction, below etcd's limit together with what is compared.
 const UNCONFIRMED_AT_ONCE: usize = 100;
+
+/// By how much the revision is raised above the highest that was reported: pins are written every `T`, and a site that is off
+/// may have seen a little more.
+const REVISIONS_ABOVE: i64 = 1_000;
+
+/// How many revisions are asked for at once.
+const REVISIONS_AT_ONCE: usize = 64;
+
+/// How many specifications are written in one transaction: a few hundred KiB, below etcd's 1.5 MiB.
+const SPECS_AT_ONCE: usize = 50;
 
 /// How often what a replica reports is tried where another replica of its site reported in between.
 const TRIES: usize = 16;
@@ -51,12 +62,56 @@ impl<S: Store> Arbiter<S> {
         Ok(MembersRead::new(site, &self.store.range(&Key::members(site)).await?))
     }
 
+    /// Every replica's heartbeat, by site.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn heartbeats(&self) -> Result<BTreeMap<String, MembersRead>, StoreError> {
+        let range = self.store.range(&Key::sites()).await?;
+        let mut sites: BTreeMap<String, Range> = BTreeMap::new();
+        for kv in range.kvs {
+            if let Ok(Key::Member { site, .. }) = kv.key.parse() {
+                let of_site = sites.entry(site).or_insert(Range { revision: range.revision, kvs: Vec::new() });
+                of_site.kvs.push(kv);
+            }
+        }
+        Ok(sites.into_iter().map(|(site, range)| (site.clone(), MembersRead::new(&site, &range))).collect())
+    }
+
     /// The generation record; `None` where the arbiter was never restored.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn generation(&self) -> Result<Option<Versioned<GenerationRecord>>, ReadError> {
         self.read_one(&Key::Generation).await
+    }
+
+    /// The members of the arbiter that were replaced, with the record's revision; 0 where there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn replacements(&self) -> Result<Versioned<ReplacementsRecord>, ReadError> {
+        let found = self.read_one(&Key::Replacements).await?;
+        Ok(found.unwrap_or_else(|| Versioned::new(0, ReplacementsRecord::default())))
+    }
+
+    /// Keeps the state of a replacement, in place of the record that was read; returns what there is now.
+    ///
+    /// # Errors
+    /// [`RestoreError::Moved`] where somebody else wrote it meanwhile; it can be called again after any error.
+    pub async fn keep_replacement(
+        &self,
+        known: &Versioned<ReplacementsRecord>,
+        replacement: Replacement,
+    ) -> Result<Versioned<ReplacementsRecord>, RestoreError> {
+        let record = known.value.clone().with(replacement);
+        let txn = Txn {
+            compare: vec![Compare::unchanged(Key::Replacements, known.revision)],
+            then: vec![Op::put(Key::Replacements, &record)],
+            otherwise: Vec::new(),
+        };
+        let answer = self.store.txn(&txn).await?;
+        if answer.succeeded { Ok(Versioned::new(answer.revision, record)) } else { Err(RestoreError::Moved) }
     }
 
     /// What sites and people have said since the last restore.
@@ -88,13 +143,19 @@ impl<S: Store> Arbiter<S> {
     /// # Errors
     /// [`RestoreError`].
     pub async fn restore(&self, sites: &[String], by: &str, at: Timestamp) -> Result<u64, RestoreError> {
+        let cluster = self.store.identity().await?.identity.cluster;
         let found = self.generation().await?;
+        let unfinished = |found: &GenerationRecord| {
+            // One that was begun in the backup itself, or on another etcd, is no beginning of this one.
+            found.phase == RestorePhase::Restoring && found.cluster == cluster
+        };
         let (record, mut revision) = match found {
-            Some(found) if found.value.phase == RestorePhase::Restoring => (found.value, found.revision),
+            Some(found) if unfinished(&found.value) => (found.value, found.revision),
             found => {
                 let generation = found.as_ref().map_or(1, |found| found.value.generation) + 1;
                 let phase = RestorePhase::Restoring;
-                let record = GenerationRecord { generation, phase, sites: sites.to_vec(), at, by: by.to_owned() };
+                let record =
+                    GenerationRecord { generation, phase, sites: sites.to_vec(), at, by: by.to_owned(), cluster };
                 let known = found.map_or(0, |found| found.revision);
                 let answer = self.store.txn(&txn::generation(known, &record, None)).await?;
                 if !answer.succeeded {
@@ -124,6 +185,72 @@ impl<S: Store> Arbiter<S> {
         revision = answer.revision;
         tracing::info!(generation = record.generation, revision, "every group is unconfirmed");
         if answer.succeeded { Ok(record.generation) } else { Err(RestoreError::Moved) }
+    }
+
+    /// Raises the store's revision above every one that was reported, and writes each specification anew under such a
+    /// revision, unchanged; to be called once every site has spoken, before a group is confirmed. Returns how many were.
+    ///
+    /// Objects at the sites bear the revision of the record that they were last in step with. Those of after the backup are
+    /// above all that the restored store would give out for hours, and whoever compares them would take the records for old.
+    /// After this a record is newer than every object that was ever in step with it, and what an object says beyond it is
+    /// published again, or kept as a conflict.
+    ///
+    /// # Errors
+    /// [`RestoreError`]; what was done stays done, and the next call goes on.
+    pub async fn raise_revisions(&self) -> Result<usize, RestoreError> {
+        let testimony = self.testimony().await?;
+        testimony.spoken()?;
+        let generation = testimony.generation.as_ref().ok_or(RestoreError::NotRestored)?.value.generation;
+        let of_now = testimony.reports.values().filter(|report| report.value.generation == generation);
+        let above = of_now.map(|report| report.value.revision).max().unwrap_or(0) + REVISIONS_ABOVE;
+        let mut specs = self.store.range(&Key::specs()).await?;
+        let old = |kv: &&Kv| kv.mod_revision < above - REVISIONS_ABOVE / 2;
+        if !specs.kvs.iter().any(|kv| old(&kv)) && specs.revision >= above - REVISIONS_ABOVE / 2 {
+            return Ok(0);
+        }
+        let step =
+            Txn { then: vec![Op::Put { key: Key::Revision.to_string(), value: b"{}".to_vec() }], ..Txn::default() };
+        let mut revision = specs.revision;
+        while revision < above {
+            let left = usize::try_from(above - revision).unwrap_or(usize::MAX).min(REVISIONS_AT_ONCE);
+            // Each is a revision of its own: within one transaction all writes share one.
+            let answers = futures::future::join_all((0..left).map(|_| self.store.txn(&step))).await;
+            let mut reached = revision;
+            for answer in answers {
+                match answer {
+                    Ok(answer) => reached = reached.max(answer.revision),
+                    // Written or not, it is written again.
+                    Err(StoreError::Unknown(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if reached == revision {
+                return Err(RestoreError::Moved);
+            }
+            revision = reached;
+        }
+        let mut written = 0;
+        // Twice at most: nobody publishes before `platform` is confirmed.
+        for _ in 0..2 {
+            let stale: Vec<&Kv> = specs.kvs.iter().filter(old).collect();
+            for portion in stale.chunks(SPECS_AT_ONCE) {
+                let txn = Txn {
+                    compare: portion.iter().map(|kv| Compare::unchanged(kv.key.as_str(), kv.mod_revision)).collect(),
+                    then: portion.iter().map(|kv| Op::Put { key: kv.key.clone(), value: kv.value.clone() }).collect(),
+                    otherwise: Vec::new(),
+                };
+                match self.store.txn(&txn).await {
+                    Ok(answer) if answer.succeeded => written += portion.len(),
+                    Ok(_) | Err(StoreError::Unknown(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            specs = self.store.range(&Key::specs()).await?;
+            if !specs.kvs.iter().any(|kv| old(&kv)) {
+                return Ok(written);
+            }
+        }
+        Err(RestoreError::Moved)
     }
 
     /// Reports what this replica has on its disk ([`Pins::highest`](crate::pins::Pins::highest)); adds to what other

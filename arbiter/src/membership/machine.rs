@@ -10,7 +10,7 @@ use crate::gate::{Gate, SharedGate};
 use crate::guards::{Guard, Guards};
 use crate::pins::{ClusterIdentity, Mismatch, Observed, Pins, check};
 use crate::records::{GenerationRecord, GroupRecord, Key, LeaderRecord, MemberRecord, Versioned};
-use crate::txn::{self, Kv, Txn, TxnAnswer};
+use crate::txn::{self, Kv, Server, Txn, TxnAnswer};
 
 /// A key's `mod_revision`, and since when it has been seen to stand there.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +95,8 @@ pub struct Machine {
     pins: Option<Pins>,
     /// Whether the arbiter's members are still to be compared.
     look: bool,
+    /// Whose word of the arbiter's members was compared.
+    looked_at: Option<Server>,
     guards: Guards,
 }
 
@@ -126,6 +128,7 @@ impl Machine {
             predecessor: None,
             pins: None,
             look: false,
+            looked_at: None,
             guards: Guards::ALL,
         }
     }
@@ -166,16 +169,32 @@ impl Machine {
         self.look
     }
 
-    /// Takes in the arbiter's identity, read over the present connection and received at this time.
+    /// As [`Machine::looked_at`], where there is but one server.
     ///
     /// # Errors
     /// [`Mismatch`]: the gate is barred.
     pub fn looked(&mut self, received: Duration, found: &ClusterIdentity) -> Result<(), Mismatch> {
+        self.looked_at(received, found, Server::default())
+    }
+
+    /// Takes in the arbiter's identity as this server said it, received at this time. Heartbeats count as long as the same
+    /// server answers them in the same term.
+    ///
+    /// # Errors
+    /// [`Mismatch`]: the gate is barred.
+    pub fn looked_at(&mut self, received: Duration, found: &ClusterIdentity, server: Server) -> Result<(), Mismatch> {
         let observed =
             Observed { cluster: Some(found.cluster), members: Some(found.members.clone()), ..Observed::default() };
         self.compare(received, &observed)?;
         self.look = false;
+        self.looked_at = Some(server);
         Ok(())
+    }
+
+    /// Goes on with these pins: a member of the arbiter was replaced, and all else is as it was.
+    pub fn repin(&mut self, pins: Pins) {
+        self.pins = Some(pins);
+        self.look = true;
     }
 
     /// Compares, and bars the gate on a difference. It is opened again by the next heartbeat that counts.
@@ -245,7 +264,8 @@ impl Machine {
         self.begun = true;
         self.known = answer.revision;
         // The cluster id, the revision and the generation are compared in every answer, since a connection may be made anew
-        // underneath without a word; the members whenever a request failed.
+        // underneath without a word; the members whenever a request failed, or another server answers or the same in another
+        // term: a forced new cluster keeps its id and its revision, and has to elect a leader.
         let record = answer.one(4).map(read::<GenerationRecord>).transpose()?;
         let observed = Observed {
             cluster: Some(answer.cluster),
@@ -255,6 +275,9 @@ impl Machine {
         };
         if let Err(mismatch) = self.compare(received, &observed) {
             return Ok(Outcome::Mismatch(mismatch));
+        }
+        if self.pins.is_some() && self.guards.on(Guard::Pins) && self.looked_at != Some(answer.server) {
+            self.look = true;
         }
         if self.look {
             return Ok(Outcome::Look);

@@ -151,6 +151,12 @@ pub enum MembershipError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A restored arbiter was accepted, and nothing that was read of the one before counts any more: begin anew.
+    #[error("the arbiter was restored to generation {generation} and accepted here; beginning anew")]
+    Anew {
+        /// The generation of its data.
+        generation: u64,
+    },
     /// A record that the membership depends on cannot be read.
     #[error(transparent)]
     Record(#[from] ReadError),

@@ -11,12 +11,13 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Act, Identity, Machine, MembershipError, Outcome, Timing, View};
+use crate::arbiter::Arbiter;
 use crate::arbiter::read;
 use crate::clock::Clock;
 use crate::gate::{Gate, SharedGate};
-use crate::pins::{Mismatch, Observed, Pins, read_pins, write_pins};
-use crate::records::{GenerationRecord, Key};
-use crate::store::{Store, StoreError};
+use crate::pins::{Mismatch, NotAccepted, Observed, Pins, read_acceptance, read_pins, write_pins};
+use crate::records::{GenerationRecord, Key, ReplacementsRecord};
+use crate::store::{Met, Store, StoreError};
 use crate::txn::{Op, Txn, TxnAnswer};
 
 /// Beats every `T/5` until `stop`, campaigns when the site has no leader, and publishes what is known with every answer. On
@@ -57,8 +58,11 @@ pub struct Running {
 
 /// As [`run_membership`], with a gate that others see and with pins.
 ///
-/// While the arbiter is not the one that is pinned, heartbeats go on and none counts; the gate is barred and says why. Once
-/// a person has changed the pins on disk the replica begins anew, as after a restart.
+/// While the arbiter is not the one that is pinned, no heartbeat counts; the gate is barred and says why. A member that was
+/// replaced is followed by itself, from the arbiter's own record of it. A restored arbiter is followed once a person has
+/// accepted it beside the pins ([`Pins::accept`]): the pins are written, and the membership ends so that whoever runs it begins
+/// anew, since nothing that was read of the former arbiter counts any more. After that the replica reports by itself what it had
+/// seen.
 ///
 /// # Errors
 /// [`MembershipError`]; by then the view says that nothing is led and nothing known, and the gate closes by its deadline.
@@ -106,6 +110,10 @@ struct Runner<S, C> {
     gate: SharedGate,
     pins: Option<PathBuf>,
     kept: Kept,
+    /// The generation for which it was reported what this replica had seen.
+    reported: u64,
+    /// Why a person's word is not followed, as it was last logged.
+    refused: Option<NotAccepted>,
 }
 
 /// What of the pins is on disk.
@@ -127,7 +135,8 @@ impl<S: Store, C: Clock> Runner<S, C> {
     ) -> Result<Self, MembershipError> {
         let machine = Machine::with_gate(identity.clone(), timing, gate.clone());
         let kept = Kept::default();
-        let mut runner = Self { store, identity, timing, clock, machine, gate, pins: path, kept };
+        let (reported, refused) = (0, None);
+        let mut runner = Self { store, identity, timing, clock, machine, gate, pins: path, kept, reported, refused };
         if let Some(pins) = runner.load().await? {
             runner.begin(pins);
         }
@@ -188,6 +197,7 @@ impl<S: Store, C: Clock> Runner<S, C> {
                     view.send_replace(self.machine.view());
                     self.keep_pins(false).await;
                     self.act(view).await;
+                    self.report().await;
                     break;
                 }
                 Outcome::Again | Outcome::Look => {}
@@ -211,21 +221,22 @@ impl<S: Store, C: Clock> Runner<S, C> {
         if !first && !self.machine.must_look() {
             return Ok(true);
         }
-        let Some(found) = self.ask(self.store.identity()).await else { return Ok(false) };
+        let Some(met) = self.ask(self.store.identity()).await else { return Ok(false) };
         if first {
             let Some(answer) = self.ask(self.store.txn(&generation())).await else { return Ok(false) };
             let record = answer.one(0).map(read::<GenerationRecord>).transpose()?;
             let (generation, _) = Observed::generation(record.as_ref());
             tracing::info!(
-                cluster = found.cluster,
+                cluster = met.identity.cluster,
                 generation,
                 "the arbiter is pinned as it is met for the first time"
             );
-            self.begin(Pins::adopt(found, generation, answer.revision, BTreeMap::new()));
+            self.begin(Pins::adopt(met.identity, generation, answer.revision, BTreeMap::new()));
             self.kept.pins = None;
             return Ok(true);
         }
-        match self.machine.looked(self.clock.now(), &found) {
+        self.follow_replacement(&met).await?;
+        match self.machine.looked_at(self.clock.now(), &met.identity, met.server) {
             Ok(()) => Ok(true),
             Err(mismatch) => {
                 self.mismatched(view, &mismatch).await?;
@@ -234,21 +245,125 @@ impl<S: Store, C: Clock> Runner<S, C> {
         }
     }
 
+    /// Where the members alone differ, and the arbiter says that one was replaced, goes on with the new ones.
+    async fn follow_replacement(&mut self, met: &Met) -> Result<(), MembershipError> {
+        let Some(pins) = self.machine.pins() else { return Ok(()) };
+        if pins.cluster != met.identity.cluster || pins.members == met.identity.members {
+            return Ok(());
+        }
+        let pins = pins.clone();
+        let look = Txn { then: vec![Op::get(Key::Generation), Op::get(Key::Replacements)], ..Txn::default() };
+        let Some(answer) = self.ask(self.store.txn(&look)).await else { return Ok(()) };
+        let Some(observed) = observed(met, &answer)? else { return Ok(()) };
+        let record = answer.one(1).map(read::<ReplacementsRecord>).transpose()?.unwrap_or_default();
+        if let Some(next) = pins.replaced(&record, &observed)
+            && self.write_now(&next).await
+        {
+            tracing::warn!(members = ?next.members, "a member of the arbiter was replaced");
+            self.machine.repin(next);
+        }
+        Ok(())
+    }
+
     async fn mismatched(&mut self, view: &watch::Sender<View>, mismatch: &Mismatch) -> Result<(), MembershipError> {
         tracing::error!(%mismatch, "fenced: the arbiter is not the one that is pinned");
         view.send_replace(self.machine.view());
-        let pins = self.load().await?;
-        if let Some(pins) = pins
+        if let Some(pins) = self.load().await?
             && self.machine.pins().is_some_and(|ours| {
                 ours.generation != pins.generation || ours.cluster != pins.cluster || ours.members != pins.members
             })
         {
-            tracing::info!(generation = pins.generation, "a person changed the pins; beginning anew");
-            self.begin(pins);
+            return Err(MembershipError::Anew { generation: pins.generation });
+        }
+        if let Some(pins) = self.accepted().await?
+            && self.write_now(&pins).await
+        {
+            return Err(MembershipError::Anew { generation: pins.generation });
         }
         // It is fenced, and waits for a person: there is no hurry to ask again.
         sleep(self.timing.attempt()).await;
         Ok(())
+    }
+
+    /// The pins as they shall be, where a person has accepted the arbiter that answers.
+    async fn accepted(&mut self) -> Result<Option<Pins>, MembershipError> {
+        let (Some(path), Some(pins)) = (self.pins.clone(), self.machine.pins().cloned()) else { return Ok(None) };
+        let word = match spawn_blocking(move || read_acceptance(&path)).await {
+            Ok(Ok(Some(word))) => word,
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Err(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "which arbiter was accepted cannot be read");
+                return Ok(None);
+            }
+            Err(_) => return Ok(None),
+        };
+        if word.generation == pins.generation && word.cluster == pins.cluster {
+            // It was followed already, and says nothing of what answers now.
+            return Ok(None);
+        }
+        let Some(met) = self.ask(self.store.identity()).await else { return Ok(None) };
+        let Some(answer) = self.ask(self.store.txn(&generation())).await else { return Ok(None) };
+        let Some(observed) = observed(&met, &answer)? else { return Ok(None) };
+        match pins.accept(&word, &observed) {
+            Ok(pins) => Ok(Some(pins)),
+            Err(refused) => {
+                if self.refused.as_ref() != Some(&refused) {
+                    tracing::error!(%refused, "the arbiter that a person accepted is not followed");
+                    self.refused = Some(refused);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// After a restore, says once what this replica had seen before it.
+    async fn report(&mut self) {
+        let Some(pins) = self.machine.pins() else { return };
+        let generation = pins.generation;
+        if generation <= 1 || self.reported == generation {
+            return;
+        }
+        let Some(mine) = pins.highest(&self.identity.replica, generation) else {
+            tracing::warn!(
+                generation,
+                "this replica met the arbiter after its restore and has nothing to report of before"
+            );
+            self.reported = generation;
+            return;
+        };
+        let arbiter = Arbiter::new(self.store.clone(), &self.identity.site);
+        match timeout(self.timing.attempt(), arbiter.report_highest(&mine)).await {
+            Ok(Ok(())) => {
+                tracing::info!(generation, groups = mine.groups.len(), "reported what was seen before the restore");
+                self.reported = generation;
+            }
+            Ok(Err(error)) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what was seen before the restore is not reported yet"
+            ),
+            Err(_) => tracing::warn!("what was seen before the restore is not reported yet: no answer in time"),
+        }
+    }
+
+    /// Writes pins that have changed, before they are gone by; says whether they are on disk.
+    async fn write_now(&mut self, pins: &Pins) -> bool {
+        let Some(path) = self.pins.clone() else { return false };
+        if let Some(writing) = self.kept.writing.take() {
+            drop(writing.await);
+        }
+        let written = pins.clone();
+        match spawn_blocking(move || write_pins(&path, &written)).await {
+            Ok(Ok(())) => {
+                self.kept.pins = Some(pins.clone());
+                self.kept.at = self.clock.now();
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the pins cannot be changed");
+                false
+            }
+            Err(_) => false,
+        }
     }
 
     /// Writes the pins: a new epoch at once, a mere revision every `T`; never two writes at a time, and never waiting for a
@@ -320,4 +435,18 @@ impl<S: Store, C: Clock> Runner<S, C> {
 
 fn generation() -> Txn {
     Txn { then: vec![Op::get(Key::Generation)], ..Txn::default() }
+}
+
+/// What was observed of an arbiter, where both answers are of one server in one term.
+fn observed(met: &Met, answer: &TxnAnswer) -> Result<Option<Observed>, MembershipError> {
+    if answer.cluster != met.identity.cluster || answer.server != met.server {
+        return Ok(None);
+    }
+    let record = answer.one(0).map(read::<GenerationRecord>).transpose()?;
+    Ok(Some(Observed {
+        cluster: Some(met.identity.cluster),
+        members: Some(met.identity.members.clone()),
+        generation: Some(Observed::generation(record.as_ref())),
+        revision: Some(answer.revision),
+    }))
 }

@@ -5,6 +5,7 @@
 //! revision below one that was already seen. On any difference the site fences until a person changes the pins, through
 //! `tandem arbiter restore` or `replace` alone.
 
+mod accept;
 mod file;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use file::{read_pins, write_pins};
+pub use accept::{Acceptance, NoAcceptance, NotAccepted};
+pub use file::{read_acceptance, read_pins, write_acceptance, write_pins};
 
 use crate::records::{GenerationRecord, GroupRecord, HighestRecord, Mark, RestorePhase, Versioned};
 
@@ -32,6 +34,12 @@ pub struct Pins {
     /// The highest epoch seen of each group: what is reported after a restore, also by a replica that restarted since.
     #[serde(default)]
     pub groups: BTreeMap<String, Mark>,
+    /// The highest revision seen under the generation before; 0 without one.
+    #[serde(default)]
+    pub before: i64,
+    /// The generation in which this replica met the arbiter first. Of earlier ones it knows nothing, and has nothing to report.
+    #[serde(default)]
+    pub since: u64,
 }
 
 /// Who an arbiter is.
@@ -69,7 +77,8 @@ impl Observed {
 pub enum Mismatch {
     /// Another cluster.
     #[error(
-        "the arbiter's cluster id is {observed:x}, {pinned:x} is pinned; if it was restored, run tandem arbiter restore"
+        "the arbiter's cluster id is {observed:x}, {pinned:x} is pinned; if it was restored, run tandem arbiter restore, and \
+         accept it at this site"
     )]
     Cluster {
         /// What is pinned.
@@ -87,7 +96,8 @@ pub enum Mismatch {
     },
     /// Data of another generation.
     #[error(
-        "the arbiter's data is of generation {observed}, {pinned} is pinned; it was restored: run tandem arbiter restore"
+        "the arbiter's data is of generation {observed}, {pinned} is pinned; it was restored: accept it at this site with \
+         tandem arbiter restore"
     )]
     Generation {
         /// What is pinned.
@@ -141,7 +151,7 @@ impl Pins {
     #[must_use]
     pub fn adopt(identity: ClusterIdentity, generation: u64, revision: i64, groups: BTreeMap<String, Mark>) -> Self {
         let ClusterIdentity { cluster, members } = identity;
-        Self { cluster, members, generation, revision, groups }
+        Self { cluster, members, generation, revision, groups, before: 0, since: generation }
     }
 
     /// Takes in what a heartbeat that counted has shown; says whether an epoch was new. Then the pins are worth writing at
@@ -159,9 +169,12 @@ impl Pins {
         news
     }
 
-    /// What this replica reports after a restore to this generation.
+    /// What this replica reports after a restore to this generation; `None` where it knows of nothing before it. A disk that
+    /// was lost must not speak for the site: its silence is no word that nothing was seen.
     #[must_use]
-    pub fn highest(&self, generation: u64) -> HighestRecord {
-        HighestRecord { generation, revision: self.revision, groups: self.groups.clone() }
+    pub fn highest(&self, replica: &str, generation: u64) -> Option<HighestRecord> {
+        let revision = if self.before > 0 { self.before } else { self.revision };
+        let replicas = BTreeSet::from([replica.to_owned()]);
+        (self.since < generation).then(|| HighestRecord { generation, revision, groups: self.groups.clone(), replicas })
     }
 }

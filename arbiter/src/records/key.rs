@@ -60,6 +60,10 @@ pub enum Key {
     Request(String),
     /// `generation`: which restore the arbiter's data come from; absent where there never was one.
     Generation,
+    /// `replacements`: the arbiter's members that were replaced, so that sites know the new ones.
+    Replacements,
+    /// `revision`: written for nothing but to raise the store's revision after a restore.
+    Revision,
     /// `sites/<site>/highest`: the high-water marks that a site reported after a restore.
     Highest(String),
     /// `attestations/<site>/<approver>`: a person's word that a silent site is off.
@@ -180,6 +184,8 @@ impl std::fmt::Display for Key {
             Self::Journal { execution, group } => write!(f, "executions/{execution}/{group}"),
             Self::Request(id) => write!(f, "requests/{id}"),
             Self::Generation => f.write_str("generation"),
+            Self::Replacements => f.write_str("replacements"),
+            Self::Revision => f.write_str("revision"),
             Self::Highest(site) => write!(f, "sites/{site}/highest"),
             Self::Attestation { site, approver } => write!(f, "attestations/{site}/{approver}"),
         }
@@ -223,6 +229,8 @@ impl FromStr for Key {
             }
             ["requests", id] => Some(Self::Request(owned(id))),
             ["generation"] => Some(Self::Generation),
+            ["replacements"] => Some(Self::Replacements),
+            ["revision"] => Some(Self::Revision),
             ["sites", site, "highest"] => Some(Self::Highest(owned(site))),
             ["attestations", site, approver] => {
                 Some(Self::Attestation { site: owned(site), approver: owned(approver) })
@@ -259,6 +267,8 @@ mod tests {
             (Key::Journal { execution: "x1".into(), group: "g".into() }, "executions/x1/g"),
             (Key::Request("home".into()), "requests/home"),
             (Key::Generation, "generation"),
+            (Key::Replacements, "replacements"),
+            (Key::Revision, "revision"),
             (Key::Highest("dc-a".into()), "sites/dc-a/highest"),
             (Key::Attestation { site: "dc-a".into(), approver: "wang".into() }, "attestations/dc-a/wang"),
         ];

@@ -1,6 +1,6 @@
 //! What stands in the arbiter because it was restored from a backup.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,10 @@ pub struct GenerationRecord {
     pub at: Timestamp,
     /// Who ran it.
     pub by: String,
+    /// etcd's cluster id, by which it is known whether this restore was carried out on the etcd at hand; 0 where an earlier
+    /// release did not write it.
+    #[serde(default)]
+    pub cluster: u64,
 }
 
 /// The highest epoch of a group that somebody has seen, and who held it.
@@ -47,6 +51,9 @@ pub struct HighestRecord {
     pub revision: i64,
     /// The highest epoch seen of each group.
     pub groups: BTreeMap<String, Mark>,
+    /// The replicas whose disks this is from.
+    #[serde(default)]
+    pub replicas: BTreeSet<String>,
 }
 
 impl HighestRecord {
@@ -57,6 +64,7 @@ impl HighestRecord {
             return if self.generation > other.generation { self } else { other };
         }
         self.revision = self.revision.max(other.revision);
+        self.replicas.extend(other.replicas);
         for (group, mark) in other.groups {
             match self.groups.get_mut(&group) {
                 Some(before) if before.epoch >= mark.epoch => {}
@@ -86,14 +94,15 @@ mod tests {
     fn report(generation: u64, revision: i64, epochs: &[(&str, u64)]) -> HighestRecord {
         let mark = |epoch| Mark { epoch, active: format!("dc-{epoch}") };
         let groups = epochs.iter().map(|(group, epoch)| ((*group).to_owned(), mark(*epoch))).collect();
-        HighestRecord { generation, revision, groups }
+        HighestRecord { generation, revision, groups, replicas: BTreeSet::from([format!("op-{revision}")]) }
     }
 
     #[test]
     fn reports_of_one_site_add_up_to_the_highest_of_each() {
         let one = report(2, 10, &[("g", 3), ("h", 1)]);
         let other = report(2, 9, &[("g", 4), ("i", 2)]);
-        let both = report(2, 10, &[("g", 4), ("h", 1), ("i", 2)]);
+        let replicas = BTreeSet::from(["op-9".to_owned(), "op-10".to_owned()]);
+        let both = HighestRecord { replicas, ..report(2, 10, &[("g", 4), ("h", 1), ("i", 2)]) };
         assert_eq!(one.clone().merged(other.clone()), both);
         assert_eq!(other.merged(one.clone()), both);
         let older = report(1, 99, &[("g", 9)]);

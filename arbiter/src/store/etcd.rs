@@ -1,5 +1,6 @@
 //! The store in etcd, over mutual TLS.
 
+mod admin;
 mod convert;
 
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use self::convert::{answer, batch, failure, kv, request};
-use super::{Cause, Range, Store, StoreError, Watch};
+pub use self::admin::{EtcdAdmin, Member, MemberStatus};
+use self::convert::{answer, batch, failure, kv, request, server};
+use super::{Cause, Met, Range, Store, StoreError, Watch};
 use crate::pins::ClusterIdentity;
 use crate::txn::{Kv, Txn, TxnAnswer};
 
@@ -88,38 +90,9 @@ impl EtcdStore {
     /// # Errors
     /// [`StoreError::Configuration`] where an endpoint is not `https://` or a certificate cannot be read.
     pub async fn new(config: EtcdConfig) -> Result<Self, StoreError> {
-        if config.endpoints.is_empty() {
-            return Err(StoreError::Configuration("no endpoint is given".to_owned()));
-        }
-        let tls = TlsOptions::new()
-            .ca_certificate(Certificate::from_pem(&config.ca))
-            .identity(Identity::from_pem(&config.cert, &config.key))
-            .timeout(config.connect_timeout);
-        let options = ConnectOptions::new()
-            .with_tls(tls)
-            .with_connect_timeout(config.connect_timeout)
-            // etcd hangs up on clients that ping more often than every 5 s (`--grpc-keepalive-min-time`), or without streams.
-            .with_keep_alive(Duration::from_secs(6), Duration::from_secs(2))
-            .with_keep_alive_while_idle(false)
-            .with_require_leader(true);
-        let mut clients = Vec::new();
-        for endpoint in config.endpoints {
-            if !endpoint.starts_with("https://") {
-                return Err(StoreError::Configuration(format!("endpoint {endpoint} is not https://")));
-            }
-            let client = Client::connect([&endpoint], Some(options.clone()))
-                .await
-                .map_err(|error| StoreError::Configuration(format!("endpoint {endpoint}: {error}")))?;
-            clients.push((endpoint, client));
-        }
-        Ok(Self {
-            inner: Arc::new(Inner {
-                clients,
-                current: watch::Sender::new(0),
-                request_timeout: config.request_timeout,
-                page: config.page.max(1),
-            }),
-        })
+        let (request_timeout, page) = (config.request_timeout, config.page.max(1));
+        let clients = connect(config).await?;
+        Ok(Self { inner: Arc::new(Inner { clients, current: watch::Sender::new(0), request_timeout, page }) })
     }
 
     fn current(&self) -> (usize, &Client) {
@@ -198,6 +171,35 @@ impl EtcdStore {
             kvs: response.kvs().iter().map(kv).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// A client for each endpoint. No connection is opened before the first request.
+async fn connect(config: EtcdConfig) -> Result<Vec<(String, Client)>, StoreError> {
+    if config.endpoints.is_empty() {
+        return Err(StoreError::Configuration("no endpoint is given".to_owned()));
+    }
+    let tls = TlsOptions::new()
+        .ca_certificate(Certificate::from_pem(&config.ca))
+        .identity(Identity::from_pem(&config.cert, &config.key))
+        .timeout(config.connect_timeout);
+    let options = ConnectOptions::new()
+        .with_tls(tls)
+        .with_connect_timeout(config.connect_timeout)
+        // etcd hangs up on clients that ping more often than every 5 s (`--grpc-keepalive-min-time`), or without streams.
+        .with_keep_alive(Duration::from_secs(6), Duration::from_secs(2))
+        .with_keep_alive_while_idle(false)
+        .with_require_leader(true);
+    let mut clients = Vec::new();
+    for endpoint in config.endpoints {
+        if !endpoint.starts_with("https://") {
+            return Err(StoreError::Configuration(format!("endpoint {endpoint} is not https://")));
+        }
+        let client = Client::connect([&endpoint], Some(options.clone()))
+            .await
+            .map_err(|error| StoreError::Configuration(format!("endpoint {endpoint}: {error}")))?;
+        clients.push((endpoint, client));
+    }
+    Ok(clients)
 }
 
 struct Page {
@@ -284,13 +286,13 @@ impl Store for EtcdStore {
         Ok(batches.boxed())
     }
 
-    async fn identity(&self) -> Result<ClusterIdentity, StoreError> {
+    async fn identity(&self) -> Result<Met, StoreError> {
         // The endpoint that the next request goes to: where a forced new cluster runs beside the old, it is that one's word
         // that counts.
         let response = self.send(true, |_, client| async move { client.cluster_client().member_list().await }).await?;
-        let cluster = response.header().map(etcd_client::ResponseHeader::cluster_id);
-        let cluster = cluster.ok_or_else(|| StoreError::Refused(Cause::new("an answer without a header")))?;
-        Ok(ClusterIdentity { cluster, members: response.members().iter().map(etcd_client::Member::id).collect() })
+        let header = response.header().ok_or_else(|| StoreError::Refused(Cause::new("an answer without a header")))?;
+        let members = response.members().iter().map(etcd_client::Member::id).collect();
+        Ok(Met { identity: ClusterIdentity { cluster: header.cluster_id(), members }, server: server(header) })
     }
 
     fn next_endpoint(&self) {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 
-pub use etcd::{EtcdConfig, EtcdStore};
+pub use etcd::{EtcdAdmin, EtcdConfig, EtcdStore, Member, MemberStatus};
 pub use sim::{Loss, SimStore, Snapshot, WatchFaults, mvcc};
 
 use crate::pins::ClusterIdentity;
-use crate::txn::{InvalidTxn, Kv, Txn, TxnAnswer};
+use crate::txn::{InvalidTxn, Kv, Server, Txn, TxnAnswer};
 
 /// What went wrong with a store.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,6 +49,15 @@ impl Cause {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into().into())
     }
+}
+
+/// An arbiter as one of its servers described it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Met {
+    /// Who it is.
+    pub identity: ClusterIdentity,
+    /// Which server says so.
+    pub server: Server,
 }
 
 /// The keys with a prefix, as they stood at one revision.
@@ -128,11 +137,11 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Where the watch cannot be set up; [`StoreError::Compacted`] may come here or in the stream.
     fn watch(&self, prefix: &str, from: i64) -> impl Future<Output = Result<Watch, StoreError>> + Send;
 
-    /// Who the arbiter is: its cluster id and its members.
+    /// Who the arbiter is: its cluster id and its members, and which server says so.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Refused`].
-    fn identity(&self) -> impl Future<Output = Result<ClusterIdentity, StoreError>> + Send;
+    fn identity(&self) -> impl Future<Output = Result<Met, StoreError>> + Send;
 
     /// Sends the next request to another endpoint, if there are several: the last one was too slow for the caller.
     fn next_endpoint(&self) {}

@@ -10,9 +10,9 @@ use futures::StreamExt;
 use tokio::sync::watch;
 
 use self::mvcc::Mvcc;
-use super::{Cause, Range, Store, StoreError, Watch, WatchBatch};
+use super::{Cause, Met, Range, Store, StoreError, Watch, WatchBatch};
 use crate::pins::ClusterIdentity;
-use crate::txn::{Txn, TxnAnswer};
+use crate::txn::{Server, Txn, TxnAnswer};
 
 /// Where an answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub struct Snapshot(Mvcc);
 struct State {
     mvcc: Mvcc,
     identity: ClusterIdentity,
+    server: Server,
     losses: VecDeque<Option<Loss>>,
     down: bool,
     hold_watches: bool,
@@ -69,6 +70,7 @@ impl SimStore {
         let state = State {
             mvcc: Mvcc::new(),
             identity: ClusterIdentity { cluster: 1, members: BTreeSet::from([1, 2, 3]) },
+            server: Server::default(),
             losses: VecDeque::new(),
             down: false,
             hold_watches: false,
@@ -97,6 +99,16 @@ impl SimStore {
         state.identity = identity;
         drop(state);
         self.wake();
+    }
+
+    /// Has the members elect a leader: answers come in the next term from now on, as after every start of a process.
+    pub fn elect(&self) {
+        self.lock().server.term += 1;
+    }
+
+    /// Changes who the members are and nothing else, as a replacement does, or a forced new cluster.
+    pub fn set_members(&self, members: BTreeSet<u64>) {
+        self.lock().identity.members = members;
     }
 
     /// Loses the answer to the next transaction that has no loss planned yet.
@@ -189,7 +201,7 @@ impl SimStore {
 
 impl State {
     fn txn(&mut self, txn: &Txn) -> TxnAnswer {
-        TxnAnswer { cluster: self.identity.cluster, ..self.mvcc.txn(txn) }
+        TxnAnswer { cluster: self.identity.cluster, server: self.server, ..self.mvcc.txn(txn) }
     }
 
     /// splitmix64 (Steele, Lea, Flood 2014): enough for faults, and the same everywhere.
@@ -247,13 +259,13 @@ impl Store for SimStore {
         Ok(Range { revision: state.mvcc.revision(), kvs: state.mvcc.prefix(prefix) })
     }
 
-    async fn identity(&self) -> Result<ClusterIdentity, StoreError> {
+    async fn identity(&self) -> Result<Met, StoreError> {
         tokio::task::yield_now().await;
         let state = self.lock();
         if state.down {
             return Err(StoreError::Unavailable(Cause::new("the simulated store is down")));
         }
-        Ok(state.identity.clone())
+        Ok(Met { identity: state.identity.clone(), server: state.server })
     }
 
     async fn watch(&self, prefix: &str, from: i64) -> Result<Watch, StoreError> {

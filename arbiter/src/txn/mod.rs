@@ -193,6 +193,17 @@ pub struct Kv {
     pub mod_revision: i64,
 }
 
+/// Which etcd process answered, and in which term. A process that was started again, and one that was forced to be a cluster of
+/// its own, has to elect a leader before it answers: its term is a later one. So an answer of the same member in the same term
+/// comes from the cluster whose members were read then, whatever connection it came over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Server {
+    /// The member's id.
+    pub member: u64,
+    /// The term.
+    pub term: u64,
+}
+
 /// The answer to a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TxnAnswer {
@@ -204,6 +215,8 @@ pub struct TxnAnswer {
     pub reads: Vec<Vec<Kv>>,
     /// Id of the cluster that answered; compared with the one that is pinned, whatever connection it came over.
     pub cluster: u64,
+    /// Who answered: on another one than before, the arbiter's members are compared again.
+    pub server: Server,
 }
 
 impl TxnAnswer {

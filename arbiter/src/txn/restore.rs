@@ -158,6 +158,14 @@ impl Testimony {
         Ok(Complete { reports, silent })
     }
 
+    /// Whether every site has spoken, or people for it.
+    ///
+    /// # Errors
+    /// [`NotConfirmed`] with who has not.
+    pub fn spoken(&self) -> Result<(), NotConfirmed> {
+        self.complete().map(drop)
+    }
+
     /// Whether a group may be created: never where a site has seen it, nor before every site has said so.
     ///
     /// # Errors

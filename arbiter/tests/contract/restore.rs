@@ -1,19 +1,20 @@
 //! A restore, from raising the generation to the last group. Changes what every site shares: to be run last in a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::RestoreError;
 use tandem_arbiter::records::{GroupRecord, HighestRecord, Key, Mark, Phase};
-use tandem_arbiter::store::Store;
+use tandem_arbiter::store::{Met, Store};
 use tandem_arbiter::txn::{self, ATTESTED_STRIDE, NotConfirmed, Op, Txn};
 
 fn report(generation: u64, groups: &[(&str, u64, &str)]) -> HighestRecord {
     let groups = groups
         .iter()
         .map(|(group, epoch, active)| ((*group).to_owned(), Mark { epoch: *epoch, active: (*active).to_owned() }));
-    HighestRecord { generation, revision: 1_000, groups: groups.collect::<BTreeMap<_, _>>() }
+    let groups = groups.collect::<BTreeMap<_, _>>();
+    HighestRecord { generation, revision: 1_000, groups, replicas: BTreeSet::from(["op-0".to_owned()]) }
 }
 
 pub(crate) async fn run<S: Store>(store: &S) {
@@ -47,11 +48,23 @@ pub(crate) async fn run<S: Store>(store: &S) {
     for _ in 0..2 {
         a.attest("dc-b", "wang", "no power in the building", at).await.unwrap();
     }
-    assert!(a.confirm("r-000", at).await.is_err());
+    assert!(a.confirm("r-000", at).await.is_err() && a.raise_revisions().await.is_err());
     a.attest("dc-b", "li", "saw it", at).await.unwrap();
     let back = a.confirm("r-000", at).await.unwrap();
     assert_eq!((back.value.active.as_str(), back.value.epoch), ("dc-b", 6 + ATTESTED_STRIDE));
     assert_eq!(back.value.phase, Phase::Held);
+
+    // Revisions are above what was reported before anything is given back, and every specification is as new.
+    let spec = "/tandem/v1/specs/units/-/restored";
+    let unit = Txn { then: vec![Op::Put { key: spec.to_owned(), value: b"{}".to_vec() }], ..Txn::default() };
+    store.txn(&unit).await.unwrap();
+    let far = HighestRecord { revision: store.range(spec).await.unwrap().revision + 100, ..report(2, &[]) };
+    a.report_highest(&far).await.unwrap();
+    assert!(a.raise_revisions().await.unwrap() > 0);
+    let found = store.range("/tandem/v1/specs/").await.unwrap();
+    assert!(found.revision > far.revision && found.kvs.iter().all(|kv| kv.mod_revision > far.revision));
+    assert!(found.kvs.iter().any(|kv| kv.key == spec && kv.value == b"{}"), "and says what it said");
+    assert_eq!(a.raise_revisions().await.unwrap(), 0, "done once");
 
     // The silent site speaks after all: from here on its word counts.
     b.report_highest(&report(2, &[("r-001", 9, "dc-b")])).await.unwrap();
@@ -85,8 +98,8 @@ pub(crate) async fn run<S: Store>(store: &S) {
 }
 
 pub(crate) async fn identity<S: Store>(store: &S) {
-    let found = store.identity().await.unwrap();
+    let Met { identity: found, server } = store.identity().await.unwrap();
     assert!(found.cluster != 0 && !found.members.is_empty());
     let answer = store.txn(&Txn { then: vec![Op::get("/contract/none")], ..Txn::default() }).await.unwrap();
-    assert_eq!(answer.cluster, found.cluster, "every answer bears it");
+    assert_eq!((answer.cluster, answer.server), (found.cluster, server), "every answer bears them");
 }

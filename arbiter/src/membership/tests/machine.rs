@@ -302,6 +302,37 @@ fn nothing_counts_before_the_members_were_compared() {
     assert!(machine.must_look(), "a new connection");
 }
 
+/// A forced new cluster keeps id, member id and revision, and a connection is made anew without a word: its members are
+/// compared before anything of it counts.
+#[test]
+fn another_server_or_term_is_looked_at_before_it_counts() {
+    let (store, clock) = (SimStore::default(), ManualClock::default());
+    store.apply(&txn::create_platform("dc-a")).unwrap();
+    let ours = ClusterIdentity { cluster: 1, members: BTreeSet::from([1, 2, 3]) };
+    let mut machine = Machine::new(identity("op-0", "1"), timing()).with_pins(pinned(&store));
+    machine.looked(clock.now(), &ours).unwrap();
+    let beat = |machine: &mut Machine| {
+        let answer = store.apply(&machine.beat()).unwrap();
+        (machine.answered(clock.now(), clock.now(), &answer).unwrap(), answer.server)
+    };
+    assert_eq!(beat(&mut machine).0, Outcome::Counted);
+    store.elect();
+    let (outcome, server) = beat(&mut machine);
+    assert_eq!(outcome, Outcome::Look);
+    assert!(machine.must_look());
+    let deadline = machine.view().deadline;
+    machine.looked_at(clock.now(), &ours, server).unwrap();
+    assert_eq!(beat(&mut machine).0, Outcome::Counted, "it was an election and nothing else");
+    assert_eq!(machine.view().deadline, deadline, "at one instant");
+    store.elect();
+    let (outcome, server) = beat(&mut machine);
+    assert_eq!(outcome, Outcome::Look);
+    let forced = ClusterIdentity { members: BTreeSet::from([2]), ..ours };
+    assert!(matches!(machine.looked_at(clock.now(), &forced, server), Err(Mismatch::Members { .. })));
+    assert!(!active(&machine, clock.now()));
+    assert!(!matches!(beat(&mut machine).0, Outcome::Counted));
+}
+
 /// A backup under the old identity, as a forced new cluster would come back; one under a new identity; a raised generation.
 #[test]
 fn a_restored_arbiter_fences() {
@@ -326,6 +357,7 @@ fn a_restored_arbiter_fences() {
                 sites: vec!["dc-a".into(), "dc-b".into()],
                 at: jiff::Timestamp::UNIX_EPOCH,
                 by: "wang".into(),
+                cluster: 1,
             };
             store.apply(&txn::generation(0, &record, None)).unwrap();
         }

@@ -10,7 +10,7 @@ use tonic::{Code, ConnectError};
 
 use super::super::{Cause, Event, StoreError, WatchBatch};
 use super::prefix_end;
-use crate::txn::{Compare, Kv, Op, Ordering, Span, Target, Txn, TxnAnswer};
+use crate::txn::{Compare, Kv, Op, Ordering, Server, Span, Target, Txn, TxnAnswer};
 
 pub(super) fn request(txn: &Txn) -> EtcdTxn {
     EtcdTxn::new()
@@ -63,7 +63,12 @@ pub(super) fn answer(response: &TxnResponse) -> Result<TxnAnswer, StoreError> {
         revision: response.header().map_or(0, etcd_client::ResponseHeader::revision),
         reads,
         cluster: response.header().map_or(0, etcd_client::ResponseHeader::cluster_id),
+        server: response.header().map(server).unwrap_or_default(),
     })
+}
+
+pub(super) fn server(header: &etcd_client::ResponseHeader) -> Server {
+    Server { member: header.member_id(), term: header.raft_term() }
 }
 
 pub(super) fn kv(kv: &KeyValue) -> Result<Kv, StoreError> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Event, WatchBatch};
-use crate::txn::{Compare, Kv, Op, Ordering, Span, Target, Txn, TxnAnswer};
+use crate::txn::{Compare, Kv, Op, Ordering, Server, Span, Target, Txn, TxnAnswer};
 
 /// A multi-version store of keys, as etcd's is. A clone is a snapshot.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Mvcc {
             self.revision = revision;
             self.history.push(WatchBatch { revision, events });
         }
-        TxnAnswer { succeeded, revision: self.revision, reads, cluster: 0 }
+        TxnAnswer { succeeded, revision: self.revision, reads, cluster: 0, server: Server::default() }
     }
 
     fn put(&mut self, key: &str, value: &[u8], revision: i64) -> Event {
