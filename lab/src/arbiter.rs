@@ -1,17 +1,24 @@
-//! The arbiter's users: one a site, each with the rights that its site needs and no more.
+//! The arbiter's users: one a site, each with the rights that its site needs and no more, and the people who look after the
+//! arbiter; its snapshots, and its members as they are restored from one.
 
 use crate::command::{CommandError, run};
 use crate::layout::Layout;
 use crate::network;
-use crate::plan::{Plan, WITNESS};
+use crate::pki::ARBITER_ADMINS;
+use crate::plan::{Place, Plan, WITNESS};
 use crate::programs::Programs;
 use serde_json::Value;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const PREFIX: &str = "/tandem/v1/";
 /// What both sites write.
-const SHARED: [&str; 9] =
-    ["attestations/", "conflicts/", "executions/", "generation", "groups/", "holds/", "ledger/", "requests/", "specs/"];
+const SHARED: [&str; 7] = ["conflicts/", "executions/", "groups/", "holds/", "ledger/", "requests/", "specs/"];
+/// What people write with `tandem arbiter`, and sites read.
+const PEOPLES: [&str; 3] = ["attestations/", "generation", "replacements"];
+/// What these people write beside: groups are given back, the executions that were under way closed, and specifications written
+/// anew, unchanged, above the revisions that sites have seen.
+const GIVEN_BACK: [&str; 6] = ["executions/", "generation", "groups/", "replacements", "revision", "specs/"];
 /// What each site writes of its own, and reads of the other's.
 const OWN: [&str; 3] = ["audit/", "sites/", "status/"];
 
@@ -21,6 +28,7 @@ pub struct Root {
     namespace: String,
     flags: Vec<String>,
     etcdctl: String,
+    witness: String,
 }
 
 impl Root {
@@ -36,7 +44,8 @@ impl Root {
             "--command-timeout=5s".to_owned(),
         ];
         let etcdctl = programs.etcdctl.display().to_string();
-        Self { namespace: network::net(&plan.namespace(WITNESS)), flags, etcdctl }
+        let witness = plan.place(WITNESS).map(|place| format!("https://{}:2379", place.arbiter())).unwrap_or_default();
+        Self { namespace: network::net(&plan.namespace(WITNESS)), flags, etcdctl, witness }
     }
 
     fn ctl(&self, arguments: &[&str]) -> Result<String, CommandError> {
@@ -81,6 +90,43 @@ impl Root {
         if leads { Ok(()) } else { self.ctl(&["move-leader", &format!("{id:x}")]).map(drop) }
     }
 
+    /// Writes a snapshot of the arbiter, as the member at the witness has it.
+    ///
+    /// # Errors
+    /// When `etcdctl` fails.
+    pub fn snapshot(&self, file: &Path) -> Result<(), CommandError> {
+        // A snapshot is of one member; the last flag of a name is the one that counts.
+        let one = format!("--endpoints={}", self.witness);
+        self.ctl(&[&one, "--command-timeout=60s", "snapshot", "save", &file.display().to_string()]).map(drop)
+    }
+
+    /// Makes a member's data anew from a snapshot. With the same token for every member, and one that was never used before,
+    /// they are a new cluster with the old content.
+    ///
+    /// # Errors
+    /// When `etcdctl` fails.
+    pub fn restore_member(
+        &self,
+        plan: &Plan,
+        place: &Place,
+        (snapshot, data): (&Path, &Path),
+        token: &str,
+    ) -> Result<(), CommandError> {
+        let arguments = [
+            "ETCDCTL_API=3".to_owned(),
+            self.etcdctl.clone(),
+            "snapshot".to_owned(),
+            "restore".to_owned(),
+            snapshot.display().to_string(),
+            format!("--name={}", place.name),
+            format!("--data-dir={}", data.display()),
+            format!("--initial-cluster={}", plan.arbiter_peers().join(",")),
+            format!("--initial-cluster-token={token}"),
+            format!("--initial-advertise-peer-urls=https://{}:2380", place.arbiter()),
+        ];
+        run("env", &arguments.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
+    }
+
     /// Makes the users and their rights, and has them asked for from then on.
     ///
     /// # Errors
@@ -97,6 +143,27 @@ impl Root {
             self.ctl(&["user", "add", &name, "--no-password"])?;
             self.ctl(&["user", "grant-role", &name, &name])?;
         }
+        for person in ARBITER_ADMINS {
+            self.ctl(&["role", "add", person])?;
+            self.ctl(&["role", "grant-permission", person, "--prefix=true", "read", PREFIX])?;
+            for part in GIVEN_BACK {
+                self.ctl(&[
+                    "role",
+                    "grant-permission",
+                    person,
+                    "--prefix=true",
+                    "readwrite",
+                    &format!("{PREFIX}{part}"),
+                ])?;
+            }
+            for site in sites {
+                // Nobody speaks in another's name.
+                let word = format!("{PREFIX}attestations/{site}/{person}");
+                self.ctl(&["role", "grant-permission", person, "readwrite", &word])?;
+            }
+            self.ctl(&["user", "add", person, "--no-password"])?;
+            self.ctl(&["user", "grant-role", person, person])?;
+        }
         self.ctl(&["auth", "enable"]).map(drop)
     }
 }
@@ -104,13 +171,14 @@ impl Root {
 /// What a site's user may do, by prefix.
 fn rights(site: &str, sites: &[String]) -> Vec<(String, &'static str)> {
     let shared = SHARED.iter().map(|part| (format!("{PREFIX}{part}"), "readwrite"));
+    let peoples = PEOPLES.iter().map(|part| (format!("{PREFIX}{part}"), "read"));
     let by_site = OWN.iter().flat_map(|part| {
         // Read as one range, so that all sites can be listed and watched at once.
         let read = (format!("{PREFIX}{part}"), "read");
         let own = sites.iter().filter(|other| *other == site);
         [read].into_iter().chain(own.map(move |own| (format!("{PREFIX}{part}{own}/"), "readwrite")))
     });
-    shared.chain(by_site).collect()
+    shared.chain(peoples).chain(by_site).collect()
 }
 
 #[cfg(test)]
@@ -126,5 +194,6 @@ mod tests {
         assert!(written.iter().all(|prefix| !prefix.contains("dc-b")), "{written:?}");
         assert!(written.contains(&&"/tandem/v1/status/dc-a/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/status/".to_owned()));
+        assert!(!written.contains(&&"/tandem/v1/generation".to_owned()), "a restore is people's");
     }
 }

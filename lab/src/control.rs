@@ -5,6 +5,7 @@ use crate::network::Cut;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a running lab can be asked.
@@ -48,6 +49,21 @@ pub enum Request {
     },
     /// To start everything in a place again.
     PowerOn {
+        /// The place.
+        place: String,
+    },
+    /// To write a snapshot of the arbiter.
+    ArbiterSnapshot {
+        /// The file.
+        file: PathBuf,
+    },
+    /// To restore all members of the arbiter from a snapshot, as a new cluster.
+    ArbiterRestore {
+        /// The file.
+        file: PathBuf,
+    },
+    /// To start a place's member of the arbiter with no data, to be one more of the cluster that is there.
+    ArbiterRejoin {
         /// The place.
         place: String,
     },
@@ -152,7 +168,11 @@ pub fn ask(layout: &Layout, request: &Request, mut each: impl FnMut(Reply)) -> R
     let mut stream = connected.map_err(|_| ControlError::NotRunning { dir: dir.clone() })?;
     let broken = |source| ControlError::Broken { dir: dir.clone(), source };
     // A start may take minutes, but says something every now and then; all else is quick.
-    let patience = if *request == Request::Follow { 300 } else { 30 };
+    let patience = match request {
+        Request::Follow => 300,
+        Request::ArbiterSnapshot { .. } | Request::ArbiterRestore { .. } => 120,
+        _ => 30,
+    };
     stream.set_read_timeout(Some(Duration::from_secs(patience))).map_err(broken)?;
     let mut line = serde_json::to_string(request).map_err(|error| broken(error.into()))?;
     line.push('\n');

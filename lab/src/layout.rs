@@ -69,6 +69,12 @@ impl Layout {
         self.place(place).join("pki")
     }
 
+    /// The data of a place's member of the arbiter.
+    #[must_use]
+    pub fn arbiter_data(&self, place: &str) -> PathBuf {
+        self.place(place).join("arbiter")
+    }
+
     /// A kubeconfig of a site: `admin` for people, others for programs.
     #[must_use]
     pub fn kubeconfig(&self, site: &str, user: &str) -> PathBuf {

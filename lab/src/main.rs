@@ -97,6 +97,23 @@ enum Command {
         /// The place.
         place: String,
     },
+    /// Write a snapshot of the arbiter. 仲裁备份
+    ArbiterSnapshot {
+        /// The file to write.
+        file: PathBuf,
+    },
+    /// Stop all members of the arbiter and start them from a snapshot, as a new cluster. The sites then fence themselves until
+    /// `tandem arbiter restore`. 从备份恢复仲裁
+    ArbiterRestore {
+        /// The snapshot.
+        file: PathBuf,
+    },
+    /// Start a place's member of the arbiter without data, as a new member of the running cluster; for `tandem arbiter replace`.
+    /// 以空数据重新加入仲裁
+    ArbiterRejoin {
+        /// The place.
+        place: String,
+    },
     /// Print where a program's log is, and its last lines. 日志
     Logs {
         /// Place and program.
@@ -194,6 +211,9 @@ fn fault(layout: &Layout, command: Command) -> Outcome {
         Command::Resume { program } => Request::Resume { program },
         Command::PowerOff { place } => Request::PowerOff { place },
         Command::PowerOn { place } => Request::PowerOn { place },
+        Command::ArbiterSnapshot { file } => Request::ArbiterSnapshot { file: std::path::absolute(file)? },
+        Command::ArbiterRestore { file } => Request::ArbiterRestore { file: std::path::absolute(file)? },
+        Command::ArbiterRejoin { place } => Request::ArbiterRejoin { place },
         _ => Request::Status,
     };
     Ok(ask(layout, &request, |_| {})?)

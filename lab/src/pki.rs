@@ -102,6 +102,8 @@ fn params(name: &str, organisation: Option<&str>, now: OffsetDateTime) -> Certif
 
 /// The operator's user and group, as its RBAC names them.
 pub const OPERATOR: (&str, &str) = ("tandem-operator", "tandem:operators");
+/// The people who look after the arbiter, by their etcd users. Each speaks for himself alone.
+pub const ARBITER_ADMINS: [&str; 2] = ["arbiter-admin-1", "arbiter-admin-2"];
 /// The people who try the lab out.
 pub const ADMIN: (&str, &str) = ("lab-admin", "tandem:lab-admins");
 
@@ -121,8 +123,12 @@ pub fn create(plan: &Plan, layout: &Layout, now: OffsetDateTime) -> Result<(), P
             arbiter.issue(&dir, "arbiter-client", &Subject::user(&user, None))?;
             site(&place, &dir, now)?;
         } else {
-            // Whoever sets the arbiter's users up is their root.
+            // Whoever sets the arbiter's users up is their root, and may take snapshots and replace members.
             arbiter.issue(&dir, "arbiter-root", &Subject::user("root", None))?;
+            // Two people who look after the arbiter: some things take both.
+            for name in ARBITER_ADMINS {
+                arbiter.issue(&dir, name, &Subject::user(name, None))?;
+            }
         }
     }
     Ok(())

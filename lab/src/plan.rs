@@ -116,6 +116,12 @@ impl Plan {
         names
     }
 
+    /// The addresses at which the arbiter's members serve each other, as `NAME=ADDRESS`.
+    #[must_use]
+    pub fn arbiter_peers(&self) -> Vec<String> {
+        self.places().iter().map(|place| format!("{}=https://{}:2380", place.name, place.arbiter())).collect()
+    }
+
     /// The addresses at which the arbiter's members serve clients.
     #[must_use]
     pub fn arbiter_endpoints(&self) -> Vec<String> {

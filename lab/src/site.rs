@@ -147,16 +147,14 @@ fn site_etcd(layout: &Layout, place: &Place) -> Vec<String> {
 fn arbiter_member(plan: &Plan, layout: &Layout, programs: &Programs, place: &Place) -> Program {
     let pki = layout.pki(&place.name).display().to_string();
     let address = place.arbiter();
-    let members: Vec<String> =
-        plan.places().iter().map(|place| format!("{}=https://{}:2380", place.name, place.arbiter())).collect();
     let mut arguments = vec![
         format!("--name={}", place.name),
-        format!("--data-dir={}", layout.place(&place.name).join("arbiter").display()),
+        format!("--data-dir={}", layout.arbiter_data(&place.name).display()),
         format!("--listen-client-urls=https://{address}:2379"),
         format!("--advertise-client-urls=https://{address}:2379"),
         format!("--listen-peer-urls=https://{address}:2380"),
         format!("--initial-advertise-peer-urls=https://{address}:2380"),
-        format!("--initial-cluster={}", members.join(",")),
+        format!("--initial-cluster={}", plan.arbiter_peers().join(",")),
         format!("--initial-cluster-token={}-arbiter", plan.prefix),
         "--heartbeat-interval=100".to_owned(),
         "--election-timeout=500".to_owned(),

@@ -1,5 +1,6 @@
 //! The running lab: starts the programs, starts again what ends, stages faults, and answers over the control socket.
 
+mod arbiter;
 mod serve;
 mod slot;
 mod start;
@@ -163,7 +164,7 @@ impl Supervisor {
     /// started that is not wanted any more, and nothing once the lab is being taken down.
     fn spawn(&self, slot: &Slot) -> io::Result<Option<Child>> {
         let Settings { plan, layout, .. } = &self.settings;
-        let program = &slot.program;
+        let program = slot.to_start();
         let mut state = lock(&self.state);
         if self.is_closing() || !slot.seen().wanted {
             return Ok(None);

@@ -145,9 +145,12 @@ async fn answer(supervisor: Arc<Supervisor>, mut stream: UnixStream, stop: mpsc:
         }
         request => {
             tracing::info!(?request, "fault");
-            let reply = match carry_out(&supervisor, request) {
-                Ok(()) => Reply::Done,
-                Err(error) => Reply::Failed { why: chain(&error) },
+            // Some of them wait for programs to end or to start.
+            let doing = Arc::clone(&supervisor);
+            let reply = match tokio::task::spawn_blocking(move || carry_out(&doing, request)).await {
+                Ok(Ok(())) => Reply::Done,
+                Ok(Err(error)) => Reply::Failed { why: chain(&error) },
+                Err(error) => Reply::Failed { why: error.to_string() },
             };
             say(&mut stream, &reply).await;
         }
@@ -170,6 +173,9 @@ fn carry_out(supervisor: &Supervisor, request: Request) -> Result<(), Supervisor
         Request::Resume { program } => supervisor.slot(&program)?.signal(Signal::SIGCONT),
         Request::PowerOff { place } => supervisor.power_off(&place)?,
         Request::PowerOn { place } => supervisor.power_on(&place)?,
+        Request::ArbiterSnapshot { file } => supervisor.arbiter_snapshot(&file)?,
+        Request::ArbiterRestore { file } => supervisor.arbiter_restore(&file)?,
+        Request::ArbiterRejoin { place } => supervisor.arbiter_rejoin(&place)?,
         Request::Follow | Request::Status | Request::Stop => {}
     }
     Ok(())

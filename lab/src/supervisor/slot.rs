@@ -17,6 +17,8 @@ const STARTED_WELL: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) program: Program,
+    /// Arguments that were added since; the last of a name is the one that counts.
+    more: Mutex<Vec<String>>,
     seen: Mutex<Seen>,
     wanted: watch::Sender<bool>,
 }
@@ -46,7 +48,38 @@ impl Seen {
 impl Slot {
     pub(super) fn new(program: Program) -> Self {
         let seen = Seen { process: None, paused: false, since: Instant::now(), restarts: 0, wanted: true };
-        Self { program, seen: Mutex::new(seen), wanted: watch::channel(true).0 }
+        Self { program, more: Mutex::default(), seen: Mutex::new(seen), wanted: watch::channel(true).0 }
+    }
+
+    /// Has the program started with these arguments too, from its next start on.
+    pub(super) fn add_arguments(&self, more: &[String]) {
+        let mut known = lock(&self.more);
+        for argument in more {
+            if !known.contains(argument) {
+                known.push(argument.clone());
+            }
+        }
+    }
+
+    /// The program as it is to be started next.
+    pub(super) fn to_start(&self) -> Program {
+        let mut program = self.program.clone();
+        program.arguments.extend(lock(&self.more).iter().cloned());
+        program
+    }
+
+    /// Ends the program for good; says whether its process was seen to be gone before the deadline.
+    pub(super) fn end(&self, deadline: Duration) -> bool {
+        self.want(false);
+        let started = Instant::now();
+        self.signal(Signal::SIGKILL);
+        while self.seen().process.is_some_and(ProcessId::is_running) {
+            if started.elapsed() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
     }
 
     /// Says whether the program is to run. What runs is not ended by this.

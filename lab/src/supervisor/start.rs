@@ -147,7 +147,7 @@ impl Supervisor {
             .map(|port| format!("https://127.0.0.1:{port}"))
             .collect();
         let dir = layout.dir.display();
-        let pki = layout.pki(WITNESS);
+        let certificates = layout.pki(WITNESS);
         let places: Vec<String> = plan.places().into_iter().map(|place| place.name).collect();
         let text = format!(
             "# To be sourced: . {dir}/env
@@ -156,19 +156,26 @@ export PATH=\"{own}:$PATH\"
 export KUBECONFIG=\"{dir}/kubeconfig\"
 # The lab that `tandem lab` speaks to, from any folder.
 export TANDEM_LAB_DIR=\"{dir}\"
-# For a look into the arbiter, as root; no program of Tandem's reads these. The members: {members}.
+# What `tandem arbiter` reads: the members ({members}), and one of the two people who look after them, {first}. The other
+# one is {second}, beside it; and the root, whom `tandem arbiter replace` needs:
+#   tandem arbiter replace MEMBER --cert=$TANDEM_ARBITER_ROOT_CERT --key=$TANDEM_ARBITER_ROOT_KEY
+# For a look into the arbiter:
 #   ETCDCTL_API=3 etcdctl --endpoints=$TANDEM_ARBITER_ENDPOINTS --cacert=$TANDEM_ARBITER_CA \\
 #     --cert=$TANDEM_ARBITER_CERT --key=$TANDEM_ARBITER_KEY get --prefix --keys-only /tandem/v1/
 export TANDEM_ARBITER_ENDPOINTS=\"{endpoints}\"
 export TANDEM_ARBITER_CA=\"{pki}/arbiter-ca.crt\"
-export TANDEM_ARBITER_CERT=\"{pki}/arbiter-root.crt\"
-export TANDEM_ARBITER_KEY=\"{pki}/arbiter-root.key\"
+export TANDEM_ARBITER_CERT=\"{pki}/{first}.crt\"
+export TANDEM_ARBITER_KEY=\"{pki}/{first}.key\"
+export TANDEM_ARBITER_ROOT_CERT=\"{pki}/arbiter-root.crt\"
+export TANDEM_ARBITER_ROOT_KEY=\"{pki}/arbiter-root.key\"
 ",
+            first = pki::ARBITER_ADMINS[0],
+            second = pki::ARBITER_ADMINS[1],
             own = programs.own.display(),
             contexts = plan.sites.join(" and "),
             members = places.join(", "),
             endpoints = arbiter.join(","),
-            pki = pki.display(),
+            pki = certificates.display(),
         );
         fs::write(layout.env(), text)
     }
