@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::arbiter::args::ArbiterCommand;
 use crate::failover::args::{FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
 use crate::language::Lang;
 use clap::{Args, Parser, Subcommand};
@@ -14,9 +15,10 @@ Examples:
   tandem status --context dc-a                  what is not ready, and why / 查看未就绪的资源及原因
   tandem groups --context dc-b                  where each group is active / 查看各组主用站点
   tandem failover plan --site dc-a              what a move would do / 查看切换计划
+  tandem arbiter status                         how the arbiter stands, what to do / 查看仲裁状态
   tandem lab up                                 two data centres on this machine / 在本机启动两个数据中心
 
-Exit codes: 0 done; 1 input refused, or something is not ready; 2 wrong usage; 3 the cluster refused or did not answer.";
+Exit codes: 0 done; 1 input refused, or something is not ready; 2 wrong usage; 3 the cluster or the arbiter refused or did not answer.";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -72,6 +74,9 @@ pub enum Command {
     /// Forbid promotions, and allow them again
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Look after the arbiter: how it stands, after a restore, a member that is replaced
+    #[command(subcommand)]
+    Arbiter(Box<ArbiterCommand>),
     /// Run two data centres on this machine (hands over to tandem-lab)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Lab {

@@ -1,6 +1,7 @@
 //! `tandem`, the command line, also installed as the kubectl plugin `kubectl-tandem`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod arbiter;
 pub mod args;
 pub mod cluster;
 pub mod exit;
@@ -57,6 +58,10 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
         Command::Switchover(args) => told(failover::planned(*args, TypeArg::Switchover, lang).await),
         Command::Failback(args) => told(failover::planned(*args, TypeArg::Failback, lang).await),
         Command::Hold(command) => told(failover::hold(command, lang).await),
+        Command::Arbiter(command) => arbiter::run(*command, lang).await.unwrap_or_else(|error| {
+            output::error(&error);
+            error.exit()
+        }),
         Command::Lab { arguments } => match lab::run(&arguments) {
             Ok(never) => match never {},
             Err(error) => {

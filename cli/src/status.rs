@@ -7,6 +7,7 @@ use crate::import::apply::ApplyError;
 use crate::import::retry::{RequestError, retrying};
 use crate::output;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Client;
 use kube::api::{Api, ListParams};
 use tandem_crds::status::{HasConditions, READY};
@@ -22,6 +23,9 @@ pub enum StatusError {
     #[error(transparent)]
     Read(#[from] ApplyError),
 }
+
+/// The conditions of a data centre that are alarms.
+const ALARMS: [&str; 2] = ["ArbiterHealthy", "Protected"];
 
 /// An object that is not ready.
 struct NotReady {
@@ -52,10 +56,12 @@ pub async fn run(args: &StatusArgs) -> Result<Exit, StatusError> {
     )?;
     let counts = [count(&sites), count(&units), count(&environments), count(&applications)];
     output::result(&show_sites(&sites));
+    let alarms = alarms(&sites);
+    output::result(&show_alarms(&alarms));
     output::result(&show_counts(&counts));
     let not_ready: Vec<&NotReady> = counts.iter().flat_map(|count| &count.not_ready).collect();
     output::result(&show_not_ready(&not_ready, args.limit));
-    Ok(if not_ready.is_empty() { Exit::Ok } else { Exit::Refused })
+    Ok(if not_ready.is_empty() && alarms.is_empty() { Exit::Ok } else { Exit::Refused })
 }
 
 async fn list<K: TandemKind>(client: &Client) -> Result<Vec<K>, ApplyError> {
@@ -119,6 +125,25 @@ fn show_sites(sites: &[DataCentre]) -> String {
         ]);
     }
     format!("{}\n\n", trimmed(&table))
+}
+
+/// What the operators' alarms say: each condition of a site that is not about its readiness, and is not in order.
+fn alarms(sites: &[DataCentre]) -> Vec<(String, &Condition)> {
+    let of_site = |site: &'_ DataCentre| site.metadata.name.clone().unwrap_or_default();
+    let conditions = sites.iter().flat_map(|site| {
+        let all = site.status.iter().flat_map(|status| &status.conditions);
+        all.map(move |condition| (of_site(site), condition))
+    });
+    conditions
+        .filter(|(_, condition)| ALARMS.contains(&condition.type_.as_str()) && condition.status == "False")
+        .collect()
+}
+
+fn show_alarms(alarms: &[(String, &Condition)]) -> String {
+    let lines =
+        alarms.iter().map(|(site, condition)| format!("ALARM {site}: {}: {}\n", condition.reason, condition.message));
+    let text: String = lines.collect();
+    if text.is_empty() { text } else { text + "\n" }
 }
 
 fn show_counts(counts: &[Count]) -> String {

@@ -6,6 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+/// Annotation on a site's own `DataCentre`: which restored arbiter its replicas are to follow, as `tandem arbiter restore`
+/// prints it. A person's word, at that site.
+pub const ARBITER: &str = "tandem.dev/arbiter";
+
 /// A site: one Kubernetes cluster with a Tandem operator in it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(

@@ -30,7 +30,7 @@ pub use application::{
     ComponentResources, Endpoint, EnvVar, HttpGet, Port, Probe, Probes, Protocol, Replicas, StandbyClass,
 };
 pub use common::{Capacity, DisplayName, GROUP, VERSION};
-pub use data_centre::{DataCentre, DataCentreSpec, DataCentreStatus, HoldSeen, Member, Preference};
+pub use data_centre::{ARBITER, DataCentre, DataCentreSpec, DataCentreStatus, HoldSeen, Member, Preference};
 pub use environment::{Environment, EnvironmentMember, EnvironmentSpec, EnvironmentStatus, MemberRole, Purpose, Quota};
 pub use failover::{
     DEFAULT_MAX_PARALLEL, DataLoss, Failover, FailoverApproval, FailoverPhase, FailoverSelector, FailoverSpec,

@@ -25,6 +25,12 @@ pub enum HoldError {
     /// There is nothing to lift.
     #[error("{0} is not held, as far as this site can tell: `tandem hold list` shows what is")]
     NotHeld(String),
+    /// The site's specification holds it.
+    #[error(
+        "{0} is held by its specification: kubectl patch datacentre {0} --type merge -p '{{\"spec\":{{\"hold\":false}}}}', \
+         at the site with authority"
+    )]
+    BySpec(String),
     /// The cluster refused or did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -137,6 +143,9 @@ pub async fn clear(client: &Client, target: &Target, lang: Lang) -> Result<Strin
         }
         Target::Site(name) | Target::All(name) => {
             let site: DataCentre = api::get(client, name).await?;
+            if matches!(target, Target::Site(_)) && site.spec.hold {
+                return Err(HoldError::BySpec(name.clone()));
+            }
             let holds = site.status.as_ref().map(|status| status.holds.clone()).unwrap_or_default();
             (site.annotations().clone(), holds.iter().any(|hold| hold.scope == target.scope()))
         }

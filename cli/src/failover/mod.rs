@@ -11,7 +11,7 @@ pub mod hold;
 pub mod plan;
 mod plan_text;
 mod sight;
-mod table;
+pub(crate) mod table;
 pub mod view;
 pub mod watch;
 mod watch_text;

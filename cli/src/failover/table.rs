@@ -3,24 +3,24 @@
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 
 /// A table without lines, as kubectl has them.
-pub(super) fn table<T: Into<comfy_table::Row>>(header: T) -> Table {
+pub(crate) fn table<T: Into<comfy_table::Row>>(header: T) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     table
 }
 
 /// The table's lines, without what the preset puts around them.
-pub(super) fn lines(table: &Table) -> Vec<String> {
+pub(crate) fn lines(table: &Table) -> Vec<String> {
     table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect()
 }
 
 /// The table as text, each line ended.
-pub(super) fn text(table: &Table) -> String {
+pub(crate) fn text(table: &Table) -> String {
     lines(table).into_iter().map(|line| line + "\n").collect()
 }
 
 /// Seconds for people: `0.4 s`, `12 s`, `3 min 20 s`, `1 h 5 min`.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round().max(0.0);
     if seconds < 9.95 {
         return format!("{seconds:.1} s");
