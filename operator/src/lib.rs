@@ -8,6 +8,8 @@
 //! and it asks whether it still leads before every write.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod accept;
+pub mod alarms;
 mod chain;
 pub mod cluster;
 pub mod config;

@@ -14,15 +14,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::{
-    ActError, Burial, Publication as LivePublication, PublishError, ReadError, Rider, StatusReport,
+    ActError, Authority, Burial, Publication as LivePublication, PublishError, ReadError, Rider, Seen, StatusReport,
 };
 use tandem_arbiter::clock::{BootClock, Clock};
 use tandem_arbiter::gate::{CutBudget, Gate, SharedGate, UnsafeTiming};
 use tandem_arbiter::membership::{self, Identity, LeaderToken, MembershipError, Running, Timing, TooShort, View};
 use tandem_arbiter::records::{
-    BrakeRecord, Confirmation, ConflictRecord, GroupRecord, JournalSeen, Key, LeaderRecord, StatusRecord, decode,
+    BrakeRecord, Confirmation, ConflictRecord, GroupRecord, JournalSeen, Key, LeaderRecord, Phase, StatusRecord, decode,
 };
-use tandem_arbiter::store::{EtcdConfig, EtcdStore, Store, StoreError};
+use tandem_arbiter::store::{EtcdAdmin, EtcdConfig, EtcdStore, Store, StoreError};
 use tandem_arbiter::txn::Mandate;
 use tandem_core::ledger;
 use tandem_core::sync::{ConflictSeed, ObjectKey, Record, Tripped, Versioned};
@@ -163,6 +163,7 @@ pub struct Link {
     board: Arc<Board>,
     wake: Arc<Notify>,
     others: Peers,
+    etcd: Arc<(EtcdConfig, EtcdAdmin)>,
     peers: Arc<Mutex<HashMap<String, PeerSeen>>>,
 }
 
@@ -205,7 +206,8 @@ impl Link {
         let ArbiterConfig { endpoints, ca_file, cert_file, key_file } = &config.arbiter;
         let etcd =
             EtcdConfig::new(endpoints.clone(), read(ca_file).await?, read(cert_file).await?, read(key_file).await?);
-        let store = EtcdStore::new(etcd).await?;
+        let admin = EtcdAdmin::new(etcd.clone()).await?;
+        let store = EtcdStore::new(etcd.clone()).await?;
         let timing = Timing::from_heartbeat(config.heartbeat())?;
         CutBudget::usual(timing).check(timing)?;
         let (sender, view) = watch::channel(View::default());
@@ -224,6 +226,7 @@ impl Link {
             board: Arc::default(),
             wake: Arc::clone(&wake),
             others: Peers::new(config.sites.iter().filter(|site| **site != config.site), timing),
+            etcd: Arc::new((etcd, admin)),
             peers: Arc::default(),
         };
         let running = Running { identity, timing, gate, pins: Some(config.pins_file.clone()), wake };
@@ -252,6 +255,18 @@ impl Link {
     #[must_use]
     pub fn arbiter(&self) -> &Arbiter<EtcdStore> {
         &self.arbiter
+    }
+
+    /// How the arbiter is reached.
+    #[must_use]
+    pub fn etcd(&self) -> &EtcdConfig {
+        &self.etcd.0
+    }
+
+    /// etcd itself: how its members stand.
+    #[must_use]
+    pub fn etcd_admin(&self) -> &EtcdAdmin {
+        &self.etcd.1
     }
 
     /// This replica's gate.
@@ -315,12 +330,19 @@ impl Link {
     pub fn standing(&self) -> Standing {
         let view = self.view.borrow();
         let now = self.uptime();
-        let authority = view.authority().filter(|_| view.alive(now));
+        // After a restore nobody has authority, and that is not the same as the other site's having it: nothing is put back.
+        let authority = view.authority().filter(|authority| view.alive(now) && !is_unconfirmed(authority));
         Standing {
             leads: view.leads(now).is_some(),
             authority: authority.as_ref().map(|authority| authority.record.held_by(&self.site)),
             authority_site: authority.map(|authority| authority.record.active),
         }
+    }
+
+    /// Whether the arbiter was restored and who has authority is not confirmed: its records may be from long ago.
+    #[must_use]
+    pub fn unconfirmed(&self) -> bool {
+        self.view.borrow().authority().as_ref().is_some_and(is_unconfirmed)
     }
 
     /// Told whenever a heartbeat was answered.
@@ -471,6 +493,33 @@ impl Link {
         Some(self.seen.load(Ordering::Acquire)).filter(|seen| *seen != NEVER)
     }
 
+    /// The revision under which this site has authority; `None` where it has not.
+    #[must_use]
+    pub fn claimed(&self) -> Option<i64> {
+        let authority = self.view.borrow().authority()?;
+        authority.record.held_by(&self.site).then_some(authority.revision)
+    }
+
+    /// Whether everything up to this site's claim of authority has been taken in, so that it may publish.
+    #[must_use]
+    pub fn open_for_writes(&self) -> bool {
+        is_open(self.claimed(), self.seen())
+    }
+
+    /// What desired state there is, each with its revision, and at which revision of the arbiter.
+    ///
+    /// # Errors
+    /// When the arbiter does not answer.
+    pub async fn spec_revisions(&self) -> Result<(i64, BTreeMap<ObjectKey, i64>), LinkError> {
+        let specs = self.arbiter.list_specs().await?;
+        // What cannot be read is not held either, and is left alone.
+        let readable = |seen: Seen<ObjectKey, Record>| {
+            let revision = if seen.value.is_ok() { seen.revision } else { 0 };
+            (seen.key, revision)
+        };
+        Ok((specs.revision, specs.entries.into_iter().map(readable).collect()))
+    }
+
     /// Lists everything that the index holds.
     ///
     /// # Errors
@@ -562,7 +611,28 @@ impl Link {
     }
 }
 
+/// Whether a site that has had authority since one revision may publish, where everything up to the other is taken in.
+fn is_open(claimed: Option<i64>, seen: Option<i64>) -> bool {
+    claimed.is_some_and(|claimed| seen.is_some_and(|seen| seen >= claimed))
+}
+
+fn is_unconfirmed(authority: &Authority) -> bool {
+    authority.record.phase == Phase::Unconfirmed
+}
+
 #[allow(clippy::disallowed_methods)] // an edge: the time is written for people to read, and decides nothing
 fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_open;
+
+    #[test]
+    fn an_authority_that_has_not_taken_in_what_came_before_it_does_not_publish() {
+        assert!(is_open(Some(7), Some(7)) && is_open(Some(7), Some(8)));
+        assert!(!is_open(Some(7), Some(6)), "something was published before its claim that it does not know");
+        assert!(!is_open(Some(7), None) && !is_open(None, Some(9)));
+    }
 }

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub epochs: IntGaugeVec,
     /// Whether this replica's gate answers 200, by failover group.
     pub active: IntGaugeVec,
+    /// Whether something is wrong, by condition of the data centre.
+    pub alarm: IntGaugeVec,
     /// Whether this site is fenced, by this replica's heartbeats.
     pub fenced: IntGauge,
     /// Executions that are not over, by step.
@@ -87,6 +89,8 @@ impl Metrics {
         };
         let epochs = gauges("tandem_group_epoch", "The epoch of a failover group, by the arbiter's record.", "group")?;
         let active = gauges("tandem_group_active", "1 while this replica's gate answers 200 for a group.", "group")?;
+        let alarm =
+            gauges("tandem_alarm", "1 while something is wrong, by condition of the data centre.", "condition")?;
         let fenced = gauge("tandem_fenced", "1 while this site is fenced, by this replica's heartbeats.")?;
         let executions = gauges("tandem_executions", "Executions that are not over, by step.", "step")?;
         let steps = counters("tandem_failover_entries_total", "Journal entries written here, by step.", &["step"])?;
@@ -96,6 +100,7 @@ impl Metrics {
             registry,
             epochs,
             active,
+            alarm,
             fenced,
             executions,
             steps,

@@ -1,12 +1,14 @@
 //! One operator replica, from start to stop.
 
+use crate::accept::run_acceptance;
+use crate::alarms::run_alarms;
 use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
 use crate::config::Config;
 use crate::context::{Context, Dropped, Queues, at_rest};
 use crate::controllers::{Blocked, is_shared_namespace, own_data_centre, provision};
 use crate::failover::{
-    GroupNotes, Strengths, run_driver, run_groups, run_holds, run_peers, run_requests, watch_requests,
+    GroupNotes, Strengths, run_collection, run_driver, run_groups, run_holds, run_peers, run_requests, watch_requests,
 };
 use crate::gate::{GateState, run_gate_feed};
 use crate::http::{Health, Readiness, ServeError, serve};
@@ -16,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::queue::{Outcome, Queue};
 use crate::status::{Refusals, Reporter, Settling, SiteNotes, fold, run_reporter};
-use crate::sync::{HeldBack, run_feed, sync};
+use crate::sync::{HeldBack, run_feed, run_opening, sync};
 use futures::future::BoxFuture;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher;
@@ -123,6 +125,11 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         _ = interrupt.recv() => Ok(()),
         ended = &mut beat => match ended {
             Ok(Ok(())) => Err(RunError::Part("heartbeat".to_owned())),
+            // Whoever runs it starts it again, and all that was read of the former arbiter is gone with the process.
+            Ok(Err(error @ MembershipError::Anew { .. })) => {
+                tracing::warn!(%error, "stopping to begin anew");
+                return Err(error.into());
+            }
             Ok(Err(error)) => return Err(error.into()),
             Err(error) => return Err(RunError::Part(error.to_string())),
         },
@@ -209,10 +216,14 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     watch_own(&context, &mut tasks);
     watch_rendered(&context, &mut tasks);
     tasks.spawn(run_feed(context.clone()));
+    tasks.spawn(run_opening(context.clone()));
     tasks.spawn(run_reporter(context.clone()));
     tasks.spawn(run_groups(context.clone()));
     tasks.spawn(run_driver(context.clone()));
     tasks.spawn(run_holds(context.clone()));
+    tasks.spawn(run_collection(context.clone()));
+    tasks.spawn(run_acceptance(context.clone()));
+    tasks.spawn(run_alarms(context.clone()));
     tasks.spawn(watch_requests(context.clone()));
     tasks.spawn(run_requests(context.clone()));
     tasks.spawn(keep_house(context.clone(), readiness.clone()));

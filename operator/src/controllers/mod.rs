@@ -59,6 +59,10 @@ pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
     if !context.cluster.is_synced() {
         return Outcome::After(Duration::from_millis(500));
     }
+    if key.kind != Kind::DataCentre && context.link.unconfirmed() {
+        // The records are a backup's. What runs stays as it is until somebody with authority has brought them up to date.
+        return Outcome::After(LOOK_AGAIN);
+    }
     let Some(record) = context.index.record(&key) else { return Outcome::Done };
     let result = match &record.value {
         Record::Tombstone(tombstone) => return tear_down(&context, &key, &tombstone.id, record.revision).await,

@@ -140,6 +140,32 @@ impl Board {
         true
     }
 
+    /// Forgets a request that was removed at this revision.
+    pub fn forget_request(&self, id: &str, revision: i64) {
+        let mut inner = self.write();
+        if inner.requests.get(id).is_some_and(|held| held.revision < revision) {
+            inner.requests.remove(id);
+            drop(inner);
+            self.tell();
+        }
+    }
+
+    /// Forgets a journal that was removed at this revision.
+    pub fn forget_journal(&self, key: &JournalKey, revision: i64) {
+        let mut inner = self.write();
+        if inner.journals.get(key).is_some_and(|held| held.seen.revision < revision) {
+            inner.journals.remove(key);
+            drop(inner);
+            self.tell();
+        }
+    }
+
+    /// Every journal.
+    #[must_use]
+    pub fn journals(&self) -> Vec<JournalHeld> {
+        self.read().journals.values().cloned().collect()
+    }
+
     /// Says whether all of it is in, and followed.
     pub fn set_complete(&self, complete: bool) {
         let changed = std::mem::replace(&mut self.write().complete, complete) != complete;

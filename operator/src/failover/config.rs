@@ -25,6 +25,8 @@ pub struct FailoverConfig {
     pub automatic_per_day: Option<u32>,
     /// When a fenced site puts its workloads to rest although nobody took over, in seconds.
     pub scale_after_seconds: Option<u64>,
+    /// For how many days the arbiter keeps what was asked for and how it went, once it is over. 0 keeps it for ever.
+    pub retention_days: u32,
 }
 
 impl Default for FailoverConfig {
@@ -37,6 +39,7 @@ impl Default for FailoverConfig {
             dwell_seconds: None,
             automatic_per_day: None,
             scale_after_seconds: None,
+            retention_days: 30,
         }
     }
 }

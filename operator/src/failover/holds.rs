@@ -21,6 +21,21 @@ const HELD_ALL: &str = "tandem.dev/hold-all-revision";
 /// How often annotations are looked at although nothing was seen to change.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// The reason of a hold that is a site's `spec.hold`.
+const BY_SPEC: &str = "spec.hold";
+
+/// A stamp: the hold's revision, and from which generation of the arbiter's data. After a restore the arbiter may have forgotten
+/// the hold; that it was lifted must not be concluded then.
+fn stamp_of(revision: i64, generation: u64) -> String {
+    if generation <= 1 { revision.to_string() } else { format!("{generation}/{revision}") }
+}
+
+/// The revision of a stamp, where it is of this generation.
+fn stamped(stamp: &str, generation: u64) -> Option<i64> {
+    let (of, revision) = stamp.split_once('/').unwrap_or(("1", stamp));
+    (of.parse() == Ok(generation)).then(|| revision.parse().ok()).flatten()
+}
+
 /// What an object says of one hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Said {
@@ -33,15 +48,17 @@ struct Said {
 }
 
 impl Said {
-    fn of(object: &DynamicObject, hold: Hold, names: [&'static str; 3]) -> Self {
+    fn of(object: &DynamicObject, hold: Hold, names: [&'static str; 3], generation: u64) -> Self {
         let empty = BTreeMap::new();
         let annotations = object.metadata.annotations.as_ref().unwrap_or(&empty);
         let [set, stamp, lift] = names;
+        // A site is held by its specification as well: that is published, and so each site sees to it.
+        let by_spec = matches!(hold, Hold::Site(_)) && object.data["spec"]["hold"] == true;
         Self {
             hold,
             names,
-            reason: annotations.get(set).cloned(),
-            stamp: annotations.get(stamp).and_then(|revision| revision.parse().ok()),
+            reason: annotations.get(set).cloned().or_else(|| by_spec.then(|| BY_SPEC.to_owned())),
+            stamp: annotations.get(stamp).and_then(|stamp| stamped(stamp, generation)),
             lift: annotations.get(lift).is_some_and(|value| value != "false"),
         }
     }
@@ -99,13 +116,14 @@ pub async fn run_holds(context: Context) {
 async fn look(context: &Context) {
     let site = &context.config.site;
     let standing = context.link.board().holds();
+    let generation = context.link.gate().with(|gate| gate.generation());
     for kind in [Kind::FailoverGroup, Kind::DataCentre] {
         for object in context.cluster.own.of_kind(kind.name()) {
             let Some(name) = object.metadata.name.clone() else { continue };
             let hold = if kind == Kind::DataCentre { Hold::Site(name.clone()) } else { Hold::Group(name.clone()) };
-            let mut all = vec![Said::of(&object, hold, [HOLD, HELD, HOLD_CLEAR])];
+            let mut all = vec![Said::of(&object, hold, [HOLD, HELD, HOLD_CLEAR], generation)];
             if kind == Kind::DataCentre && name == *site {
-                all.push(Said::of(&object, Hold::All, [HOLD_ALL, HELD_ALL, HOLD_ALL_CLEAR]));
+                all.push(Said::of(&object, Hold::All, [HOLD_ALL, HELD_ALL, HOLD_ALL_CLEAR], generation));
             }
             for said in all {
                 let act = plan(site, &said, standing.get(&said.hold));
@@ -121,17 +139,19 @@ async fn carry_out(context: &Context, kind: Kind, name: &str, said: &Said, act: 
     let (arbiter, board) = (context.link.arbiter(), context.link.board());
     let told = |error: &dyn std::error::Error| Chain(error).to_string();
     let [set, stamp, lift] = said.names;
+    let generation = context.link.gate().with(|gate| gate.generation());
     match act {
         Act::Nothing => Ok(()),
         Act::Set(reason) => {
-            let by = format!("{}: annotation on {}/{name}", context.config.site, kind.name().to_lowercase());
+            let how = if reason == BY_SPEC { "spec.hold of" } else { "annotation on" };
+            let by = format!("{}: {how} {}/{name}", context.config.site, kind.name().to_lowercase());
             let record = HoldRecord { by, reason, since: wall() };
             let held = arbiter.set_hold(&said.hold, &record).await.map_err(|error| told(&error))?;
             tracing::warn!(hold = ?said.hold, reason = held.value.reason, "held");
             board.enter_hold(said.hold.clone(), held.revision, Some(Some(held.value)));
-            annotate(context, kind, name, &[(stamp, Some(held.revision.to_string()))]).await
+            annotate(context, kind, name, &[(stamp, Some(stamp_of(held.revision, generation)))]).await
         }
-        Act::Stamp(revision) => annotate(context, kind, name, &[(stamp, Some(revision.to_string()))]).await,
+        Act::Stamp(revision) => annotate(context, kind, name, &[(stamp, Some(stamp_of(revision, generation)))]).await,
         Act::Lift(revision) => {
             // The annotations last: should this replica die in between, the next one finds what it has to do.
             let gone = arbiter.clear_hold(&said.hold, revision).await.map_err(|error| told(&error))?;
@@ -195,6 +215,44 @@ mod tests {
         assert_eq!(plan("dc-a", &said(None, Some(7), false), Some(&ours)), Act::Lift(7));
         assert_eq!(plan("dc-a", &said(None, Some(7), false), Some(&theirs)), Act::Forget);
         assert_eq!(plan("dc-a", &said(None, None, false), Some(&theirs)), Act::Nothing);
+    }
+
+    fn site(spec_hold: bool, annotations: &serde_json::Value) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "tandem.dev/v1alpha1", "kind": "DataCentre",
+            "metadata": {"name": "dc-b", "annotations": annotations}, "spec": {"hold": spec_hold},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_sites_specification_holds_that_site_and_nothing_else() {
+        let names = [HOLD, HELD, HOLD_CLEAR];
+        let of = |object: &DynamicObject, hold: Hold| Said::of(object, hold, names, 1);
+        let held = of(&site(true, &json!({})), Hold::Site("dc-b".into()));
+        assert_eq!(plan("dc-a", &held, None), Act::Set(BY_SPEC.into()));
+        assert_eq!(plan("dc-a", &of(&site(true, &json!({})), Hold::All), None), Act::Nothing);
+        // No longer: the site that set it lifts it, the other forgets.
+        let (ours, theirs) = (stands("dc-a: spec.hold of datacentre/dc-b", 7), stands("dc-b: x", 7));
+        let lifted = of(&site(false, &json!({HELD: "7"})), Hold::Site("dc-b".into()));
+        assert_eq!(plan("dc-a", &lifted, Some(&ours)), Act::Lift(7));
+        assert_eq!(plan("dc-a", &lifted, Some(&theirs)), Act::Forget);
+        // A reason that somebody gave says more.
+        let both = of(&site(true, &json!({HOLD: "storage work"})), Hold::Site("dc-b".into()));
+        assert_eq!(both.reason.as_deref(), Some("storage work"));
+    }
+
+    #[test]
+    fn a_hold_that_a_restored_arbiter_has_forgotten_is_set_again() {
+        let names = [HOLD, HELD, HOLD_CLEAR];
+        let object = site(false, &json!({HOLD: "works", HELD: "7"}));
+        let said = |generation| Said::of(&object, Hold::Site("dc-b".into()), names, generation);
+        assert_eq!(plan("dc-a", &said(1), None), Act::Forget, "lifted elsewhere");
+        assert_eq!(plan("dc-a", &said(2), None), Act::Set("works".into()));
+        for generation in [1, 2] {
+            assert_eq!(stamped(&stamp_of(9, generation), generation), Some(9));
+            assert_eq!(stamped(&stamp_of(9, generation), generation + 1), None);
+        }
     }
 
     #[test]

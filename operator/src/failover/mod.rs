@@ -8,10 +8,12 @@
 //! - `orders` says which executions there are to be, and whose turn it is;
 //! - `picture` puts what is known together, `driver` asks the machine, `carry` sends transactions, `effects` makes calls;
 //! - `holds` brings annotations and the arbiter's holds together;
+//! - `collect` removes what is over and old;
 //! - `said` keeps what is said of each group.
 
 mod board;
 mod carry;
+mod collect;
 mod config;
 mod driver;
 mod effects;
@@ -28,6 +30,7 @@ mod strengths;
 mod unasked;
 
 pub use board::{Board, GroupHeld, JournalHeld, JournalKey};
+pub use collect::run_collection;
 pub use config::FailoverConfig;
 pub use driver::run_driver;
 pub use groups::run_groups;

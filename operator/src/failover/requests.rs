@@ -20,7 +20,7 @@ use tandem_core::failover::{AcceptDataLoss, Approval, ExecutionKind, Reason};
 use tandem_crds::validation::broken_rules;
 use tandem_crds::{Failover, FailoverSelector, FailoverStatus, FailoverType, Why};
 
-const KIND: &str = "Failover";
+pub(super) const KIND: &str = "Failover";
 const MANAGER: &str = "tandem/failover";
 /// Label on an object that this site made for a request of another: the site at which it was asked.
 const ASKED_AT: &str = "tandem.dev/asked-at";
@@ -101,7 +101,7 @@ async fn look(context: &Context, ready: &mut ReadySince) {
 }
 
 /// The execution's id: two objects with one are one.
-fn execution(failover: &Failover) -> &str {
+pub(super) fn execution(failover: &Failover) -> &str {
     let name = failover.metadata.name.as_deref().unwrap_or_default();
     failover.spec.idempotency_key.as_deref().unwrap_or(name)
 }
@@ -123,6 +123,13 @@ async fn reconcile(
         },
         // What was refused stays so, and what has ended does not begin again with an arbiter that has forgotten it.
         None if standing.phase.ended() || failover.metadata.deletion_timestamp.is_some() => return Ok(()),
+        // Made here for a request of the other site, which the arbiter has not any more: asking anew is for people.
+        None if failover.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(ASKED_AT)) => {
+            shown::refused(
+                id,
+                &said("Forgotten", "the arbiter does not know this request any more; ask anew".to_owned()),
+            )
+        }
         None => match resolve(context, picture, failover) {
             Ok(record) => match put(context, id, 0, &record).await? {
                 Ok(record) => {

@@ -69,8 +69,10 @@ async fn feed(link: &Link) -> Result<(), LinkError> {
             batch = journal_changes.next() => {
                 let Some(batch) = batch.transpose()? else { return Ok(()) };
                 for moved in batch.changes {
-                    if let Some(Ok(journal)) = moved.value {
-                        link.saw_journal(&journal);
+                    match moved.value {
+                        Some(Ok(journal)) => link.saw_journal(&journal),
+                        Some(Err(error)) => tracing::error!(journal = ?moved.key, %error, "a journal cannot be read"),
+                        None => board.forget_journal(&moved.key, moved.revision),
                     }
                 }
             }
@@ -83,8 +85,10 @@ async fn feed(link: &Link) -> Result<(), LinkError> {
             batch = request_changes.next() => {
                 let Some(batch) = batch.transpose()? else { return Ok(()) };
                 for moved in batch.changes {
-                    if let Some(Ok(record)) = moved.value {
-                        board.enter_request(&moved.key, Versioned::new(moved.revision, record));
+                    match moved.value {
+                        Some(Ok(record)) => drop(board.enter_request(&moved.key, Versioned::new(moved.revision, record))),
+                        Some(Err(error)) => tracing::error!(request = moved.key, %error, "a request cannot be read"),
+                        None => board.forget_request(&moved.key, moved.revision),
                     }
                 }
             }

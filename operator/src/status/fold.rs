@@ -1,5 +1,6 @@
 //! The status that people read: what the sites say, folded into one answer, written when it changes.
 
+use crate::alarms::with_alarms;
 use crate::chain::Chain;
 use crate::cluster::{ApplyError, Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
@@ -249,6 +250,11 @@ fn application(context: &Context, object: &Application, status: &mut tandem_crds
 
 fn data_centre(context: &Context, object: &DataCentre, status: &mut tandem_crds::DataCentreStatus) {
     let site = object.metadata.name.as_deref().unwrap_or_default();
+    if site == context.config.site {
+        let generation = object.metadata.generation.unwrap_or(0);
+        let standing = std::mem::take(&mut status.conditions);
+        status.conditions = with_alarms(standing, &context.site.alarms(), generation, now());
+    }
     let key = ObjectKey::cluster(Kind::DataCentre, site);
     let reports = context.index.reports(&key);
     let detail = reports.get(site).and_then(|report| report.value.detail.get("site")).cloned().unwrap_or(Value::Null);

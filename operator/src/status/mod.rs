@@ -6,6 +6,7 @@ mod report;
 pub use fold::fold;
 pub use report::{Report, Reporter, run_reporter};
 
+use crate::alarms::Alarm;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -78,6 +79,7 @@ struct Notes {
     brake: Option<String>,
     leader: Option<String>,
     members: Vec<String>,
+    alarms: Vec<Alarm>,
 }
 
 impl SiteNotes {
@@ -102,6 +104,20 @@ impl SiteNotes {
         let news = notes.leader != leader || notes.members != members;
         (notes.leader, notes.members) = (leader, members);
         news
+    }
+
+    /// Says what is told of one alarm.
+    pub fn set_alarm(&self, kind: &'static str, reason: &'static str, message: &str, good: bool) {
+        let alarm = Alarm { kind, good, reason, message: message.to_owned() };
+        let mut notes = self.lock();
+        notes.alarms.retain(|known| known.kind != kind);
+        notes.alarms.push(alarm);
+    }
+
+    /// What is told of each alarm.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.lock().alarms.clone()
     }
 
     /// The replica that leads, and those that are heard.

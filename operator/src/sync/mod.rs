@@ -4,12 +4,14 @@ mod brake;
 mod feed;
 mod follow;
 mod local;
+mod opening;
 mod publish;
 mod settled;
 
 pub use brake::HeldBack;
 pub use feed::{group_changed, run_feed};
 pub use local::stands_before;
+pub use opening::run_opening;
 
 use crate::chain::Chain;
 use crate::cluster::ApplyError;
@@ -66,6 +68,8 @@ pub async fn sync(context: Context, key: ObjectKey) -> Outcome {
     let result = match standing.authority {
         // Not known: neither published nor put back.
         None => return Outcome::After(Duration::from_secs(1)),
+        // A new authority first takes in everything that the one before published, and applies that before it judges edits.
+        Some(true) if !context.link.open_for_writes() => return Outcome::After(Duration::from_millis(200)),
         Some(true) => publish::publish(&context, &key).await,
         Some(false) => follow::follow(&context, &key).await,
     };
