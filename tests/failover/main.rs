@@ -10,6 +10,7 @@ mod arbiter;
 mod kills;
 mod lost;
 mod planned;
+mod restore;
 mod world;
 
 use tandem_tests::{runner, tests};
@@ -45,6 +46,8 @@ fn main() {
         lost::fault_35_an_unpublished_edit_becomes_a_conflict_record,
         kills::fault_15_a_leader_killed_around_each_kind_of_step,
         arbiter::five_minutes_without_the_arbiter,
+        restore::a_lost_member_is_replaced_and_nothing_is_fenced,
+        restore::fault_09_a_restored_arbiter_fences_until_people_confirm,
     ];
     runner::run::<world::World>(tests, long);
 }
