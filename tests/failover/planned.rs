@@ -139,7 +139,7 @@ pub(crate) async fn fault_16_an_answer_that_is_lost_with_its_operator(world: Arc
         }
         world.operators("dc-a", &["kill"]);
         world.lab.run(&["heal"]);
-        let how = world.phase_ended("dc-b", &name).await;
+        let how = world.phase_ended("dc-a", &name).await;
         let site = world.settled(group).await;
         let epoch = world.gates.answers(site, group).first().unwrap().epoch;
         println!("hit after {pause} ms: {how}; at {site}, epoch {before} became {epoch}");

@@ -94,7 +94,9 @@ async fn look(context: &Context, ready: &mut ReadySince) {
         }
     }
     for (id, record) in requests.iter().filter(|(id, _)| !here.contains(*id)) {
-        if !shown::is_over(context, &picture, id, &record.value) {
+        // A quick move has ended before the other site has looked at it once; it is shown there as long as anything is open.
+        let open = context.link.board().execution(id).values().any(|held| !held.seen.journal.over);
+        if open || !shown::is_over(context, &picture, id, &record.value) {
             make(context, id, &record.value).await;
         }
     }
