@@ -1,6 +1,7 @@
 //! `FailoverGroup`: the applications that move together.
 
 use crate::common::DisplayName;
+use crate::hook::HookSettings;
 use crate::status::SiteStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -38,7 +39,8 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!has(self.dwellSeconds) || self.dwellSeconds >= 300").message("spec.dwellSeconds is below the platform's floor: set 300 or more"),
     validation = Rule::new("!has(self.automaticPerDay) || self.automaticPerDay <= 3").message("spec.automaticPerDay is above the platform's ceiling: set 3 or less"),
     validation = Rule::new("!has(self.scaleAfterSeconds) || self.scaleAfterSeconds >= 60").message("spec.scaleAfterSeconds is below the platform's floor: set 60 or more"),
-    validation = Rule::new("!has(self.dependsOn) || self.dependsOn.all(d, self.dependsOn.exists_one(e, e == d))").message("spec.dependsOn names a group twice: name each once")
+    validation = Rule::new("!has(self.dependsOn) || self.dependsOn.all(d, self.dependsOn.exists_one(e, e == d))").message("spec.dependsOn names a group twice: name each once"),
+    validation = Rule::new("(has(self.provider) && self.provider == 'Hook') == has(self.hook)").message("spec.hook belongs to provider Hook: give both or neither")
 )]
 pub struct FailoverGroupSpec {
     /// The durable id, minted by Tandem when the group is first published; never to be set by hand.
@@ -86,6 +88,9 @@ pub struct FailoverGroupSpec {
     /// What moves the group's data.
     #[serde(default)]
     pub provider: StateProvider,
+    /// The settings of the provider `Hook`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<HookSettings>,
 }
 
 impl Default for FailoverGroupSpec {
@@ -103,6 +108,7 @@ impl Default for FailoverGroupSpec {
             deadlines: FailoverDeadlines::default(),
             depends_on: Vec::new(),
             provider: StateProvider::default(),
+            hook: None,
         }
     }
 }
@@ -189,6 +195,8 @@ pub enum StateProvider {
     /// Nothing: one active site is promised, not the data.
     #[default]
     None,
+    /// A service of the group's own at each site, as spec.hook has it.
+    Hook,
 }
 
 /// Whether an unplanned failover may start by itself.

@@ -17,6 +17,7 @@ mod data_centre;
 mod environment;
 mod failover;
 mod failover_group;
+mod hook;
 mod kind;
 pub mod manifests;
 pub mod quantity;
@@ -40,6 +41,7 @@ pub use failover_group::{
     FailoverDeadlines, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMode, GroupPhase, GroupReadiness,
     Protection, StateProvider, Why,
 };
+pub use hook::{HookSettings, HookSite};
 pub use kind::{Kind, TandemKind, UnknownKind};
 pub use quantity::Quantity;
 pub use security_profile::{

@@ -178,6 +178,27 @@ fn the_defaults_of_a_group_are_those_of_the_schema() {
 }
 
 #[test]
+fn a_group_with_a_hook_names_a_service_for_each_site() {
+    let ca = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let site =
+        |name: &str| json!({"site": name, "url": "https://ledger.db:9443/v1", "caBundle": ca, "tokenSecret": "t"});
+    let hook = |sites: Value| group("ledger", &json!({"provider": "Hook", "hook": {"sites": sites}}));
+    accepts::<FailoverGroup>(hook(json!([site("dc-a"), site("dc-b")])));
+    rejects::<FailoverGroup>(group("ledger", &json!({"provider": "Hook"})), "both or neither");
+    rejects::<FailoverGroup>(group("ledger", &json!({"hook": {"sites": [site("dc-a")]}})), "both or neither");
+    rejects::<FailoverGroup>(hook(json!([site("dc-a"), site("dc-a")])), "name each once");
+    let broken = |field: &str, value: &str| hook(json!([with(site("dc-a"), &format!("/{field}"), json!(value))]));
+    rejects::<FailoverGroup>(broken("url", "http://ledger.db"), "https://");
+    rejects::<FailoverGroup>(broken("url", "https://me:secret@ledger.db"), "belongs into a Secret");
+    rejects::<FailoverGroup>(broken("caBundle", "none"), "PEM");
+    let both =
+        json!({"site": "dc-a", "url": "https://l", "caBundle": ca, "tokenSecret": "t", "clientCertificateSecret": "c"});
+    rejects::<FailoverGroup>(hook(json!([both])), "either");
+    let none = json!({"site": "dc-a", "url": "https://l", "caBundle": ca});
+    rejects::<FailoverGroup>(hook(json!([none])), "either");
+}
+
+#[test]
 fn a_group_depends_on_others_once() {
     accepts::<FailoverGroup>(group("tax", &json!({"dependsOn": ["identity", "ledger"]})));
     rejects::<FailoverGroup>(group("tax", &json!({"dependsOn": ["tax"]})), "names the group itself");

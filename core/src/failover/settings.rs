@@ -18,6 +18,9 @@ impl Policy {
             rpo: spec.rpo_seconds.map_or(defaults.rpo, seconds),
             replication: match spec.provider {
                 StateProvider::None => Replication::NoData,
+                StateProvider::Hook if spec.hook.as_ref().is_some_and(|hook| hook.synchronous) => {
+                    Replication::Synchronous
+                }
                 // A provider that this release does not know: what promises least.
                 _ => Replication::Asynchronous,
             },
