@@ -65,9 +65,9 @@ lab-packages:
 	@scripts/ensure-packages $(LAB_PACKAGES)
 
 .PHONY: programs
-programs: build-packages ## build tandem, tandem-operator and tandem-lab
+programs: build-packages ## build tandem, tandem-operator, tandem-agent and tandem-lab
 	$(call say,building the programs into $(BIN))
-	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-lab
+	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-agent -p tandem-lab
 
 .PHONY: control-plane
 control-plane: lab-packages ## build the Kubernetes control plane, once (about 5 minutes)

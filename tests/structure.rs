@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// What each crate may depend on among Tandem's own, directly or not.
-const DRAWN: [(&str, &[&str]); 7] = [
+const DRAWN: [(&str, &[&str]); 8] = [
     ("tandem-crds", &[]),
     ("tandem-core", &["tandem-crds"]),
     ("tandem-arbiter", &["tandem-core", "tandem-crds"]),
     ("tandem-operator", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
+    ("tandem-agent", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
     ("tandem-cli", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
     ("tandem-lab", &["tandem-crds"]),
     ("tandem-sim", &["tandem-arbiter", "tandem-core", "tandem-crds"]),

@@ -130,6 +130,28 @@ pub async fn authority(kubeconfig: &Path, repository: &Path) -> Result<(), Insta
     Ok(())
 }
 
+/// Gives a site's operators what they show to the data service there.
+///
+/// # Errors
+/// When a file cannot be read, or the API server does not take something.
+pub async fn shown_to_data(kubeconfig: &Path, pki: &Path) -> Result<(), InstallError> {
+    let client = client(kubeconfig).await?;
+    let read = |name: &str| {
+        let path = pki.join(name);
+        let unreadable =
+            |error: std::io::Error| InstallError::Manifest { path: path.display().to_string(), why: error.to_string() };
+        fs::read_to_string(&path).map_err(unreadable)
+    };
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tandem-system"}});
+    apply(&client, &namespace).await?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "hook-operator", "namespace": "tandem-system"},
+        "stringData": {"tls.crt": read("hook-operator.crt")?, "tls.key": read("hook-operator.key")?},
+    });
+    apply(&client, &secret).await
+}
+
 async fn apply_file(client: &Client, path: &Path) -> Result<(), InstallError> {
     let shown = path.display().to_string();
     let text = fs::read_to_string(path)

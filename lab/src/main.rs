@@ -28,6 +28,7 @@ use tracing_subscriber::EnvFilter;
   tandem lab cut dc-a dc-b          cut the link between the two sites
   tandem lab kill dc-a/operator-0   end a program with SIGKILL; it is started again
   tandem lab power-off dc-a         end everything in dc-a at once
+  tandem lab up --data ledger       with a small data service at each site, for the failover group `ledger`
   tandem lab down                   stop, and remove everything
 
 Exit codes: 0 done, 1 not done, 2 called wrongly, 3 another lab has the prefix."

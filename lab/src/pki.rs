@@ -1,4 +1,5 @@
-//! Throw-away certificates: one authority for each site's Kubernetes, one for each site's etcd, one for the arbiter.
+//! Throw-away certificates: one authority for each site's Kubernetes, one for each site's etcd, one for each site's data
+//! service, one for the way between the data services, one for the arbiter.
 
 use crate::layout::Layout;
 use crate::plan::{Place, Plan};
@@ -113,6 +114,8 @@ pub const ADMIN: (&str, &str) = ("lab-admin", "tandem:lab-admins");
 /// When one cannot be made or written.
 pub fn create(plan: &Plan, layout: &Layout, now: OffsetDateTime) -> Result<(), PkiError> {
     let arbiter = Authority::new("tandem-lab arbiter", now)?;
+    // As databases have it that replicate: a way to each other on which no operator goes.
+    let replication = Authority::new("tandem-lab replication", now)?;
     for place in plan.places() {
         let dir = layout.pki(&place.name);
         Layout::private_dir(&dir)?;
@@ -122,6 +125,8 @@ pub fn create(plan: &Plan, layout: &Layout, now: OffsetDateTime) -> Result<(), P
             let user = format!("site-{}", place.name);
             arbiter.issue(&dir, "arbiter-client", &Subject::user(&user, None))?;
             site(&place, &dir, now)?;
+            replication.write(&dir, "replication-ca")?;
+            replication.issue(&dir, "replication", &Subject::server("hook", &[place.hook()]))?;
         } else {
             // Whoever sets the arbiter's users up is their root, and may take snapshots and replace members.
             arbiter.issue(&dir, "arbiter-root", &Subject::user("root", None))?;
@@ -153,6 +158,12 @@ fn site(place: &Place, dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> 
         server.dns = &["localhost"];
         kubernetes.issue(dir, &format!("operator-{replica}"), &server)?;
     }
+    // A site's operators are shown to that site's service alone.
+    let data = Authority::new(&format!("{} data", place.name), now)?;
+    data.write(dir, "data-ca")?;
+    data.issue(dir, "hook", &Subject::server("hook", &[place.hook()]))?;
+    data.issue(dir, "hook-operator", &Subject::user("tandem-operator", None))?;
+    data.issue(dir, "hook-client", &Subject::user("client", None))?;
     let node = format!("system:node:{}", place.node());
     for (file, name, group) in [
         ("user-node", node.as_str(), "system:nodes"),

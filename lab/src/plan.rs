@@ -176,11 +176,17 @@ impl Place {
         self.address(0, 5 + replica)
     }
 
+    /// The site's data service.
+    #[must_use]
+    pub fn hook(&self) -> Ipv4Addr {
+        self.address(0, 7)
+    }
+
     /// Every address that programs listen on. The arbiter's is the first, and so what connections to other places come
     /// from: an etcd member takes peers only from the address in their certificate.
     #[must_use]
     pub fn addresses(&self) -> Vec<Ipv4Addr> {
-        vec![self.arbiter(), self.etcd(), self.control_plane(), self.operator(0), self.operator(1)]
+        vec![self.arbiter(), self.etcd(), self.control_plane(), self.operator(0), self.operator(1), self.hook()]
     }
 
     /// The Services' cluster addresses.
@@ -205,6 +211,12 @@ impl Place {
     #[must_use]
     pub fn node(&self) -> String {
         format!("{}-node", self.name)
+    }
+
+    /// Where the site's database finds its gate file: in memory, and gone with the lab.
+    #[must_use]
+    pub fn memory(&self) -> PathBuf {
+        Path::new(RUN).join(format!("{}-memory", self.namespace))
     }
 
     /// Where the site's node copies programs that pods could not execute otherwise. It is the node's to make, and no other

@@ -30,6 +30,8 @@ pub struct PlacePrograms {
     pub control: Vec<Program>,
     /// The operator's replicas.
     pub operators: Vec<Program>,
+    /// A small data service and the agent beside it, where the lab has them.
+    pub data: Vec<Program>,
 }
 
 /// Works out the programs of a place and writes the files that they read.
@@ -42,11 +44,18 @@ pub fn prepare(
     programs: &Programs,
     place: &Place,
     operators: Option<&[Setting]>,
+    data: Option<&str>,
 ) -> io::Result<PlacePrograms> {
     fs::create_dir_all(layout.place(&place.name))?;
     let arbiter = arbiter_member(plan, layout, programs, place);
     if !plan.sites.contains(&place.name) {
-        return Ok(PlacePrograms { arbiter, store: Vec::new(), control: Vec::new(), operators: Vec::new() });
+        return Ok(PlacePrograms {
+            arbiter,
+            store: Vec::new(),
+            control: Vec::new(),
+            operators: Vec::new(),
+            data: Vec::new(),
+        });
     }
     let dir = layout.place(&place.name);
     let policy = dir.join("audit-policy.yaml");
@@ -91,8 +100,15 @@ pub fn prepare(
             replicas.push(program(&name, programs.own.join("tandem-operator"), arguments));
         }
     }
+    let mut beside = Vec::new();
+    if let Some(group) = data {
+        Layout::private_dir(&place.memory())?;
+        beside.push(program("agent", programs.own.join("tandem-agent"), agent(layout, place, group)));
+        beside.push(program("hook", programs.own.join("tandem-hook"), hook(plan, layout, place, group)));
+    }
     Ok(PlacePrograms {
         arbiter,
+        data: beside,
         store: vec![
             program("etcd", programs.etcd.clone(), site_etcd(layout, place)),
             program("kube-apiserver", kubernetes("kube-apiserver"), api_server),
@@ -112,6 +128,41 @@ pub fn prepare(
         ],
         operators: replicas,
     })
+}
+
+fn agent(layout: &Layout, place: &Place, group: &str) -> Vec<String> {
+    let memory = place.memory();
+    let mut arguments = vec![
+        format!("--group={group}"),
+        format!("--ca-file={}", layout.pki(&place.name).join("ca.crt").display()),
+        format!("--gate-file={}", memory.join("gate.json").display()),
+        format!("--socket={}", memory.join("agent.sock").display()),
+    ];
+    arguments.extend((0..2).map(|replica| format!("--gate=https://{}:8443", place.operator(replica))));
+    arguments
+}
+
+fn hook(plan: &Plan, layout: &Layout, place: &Place, group: &str) -> Vec<String> {
+    let (memory, pki, address) = (place.memory(), layout.pki(&place.name), place.hook());
+    let file = |name: &str| pki.join(name).display().to_string();
+    let first = if plan.sites.first() == Some(&place.name) { "active" } else { "standby" };
+    let other = plan.sites.iter().find(|site| **site != place.name).and_then(|site| plan.place(site));
+    vec![
+        format!("--group={group}"),
+        format!("--folder={}", layout.place(&place.name).join("hook").display()),
+        format!("--first={first}"),
+        format!("--listen={address}:9443"),
+        format!("--ca-file={}", file("data-ca.crt")),
+        format!("--cert-file={}", file("hook.crt")),
+        format!("--key-file={}", file("hook.key")),
+        format!("--peer-listen={address}:9444"),
+        format!("--peer=https://{}:9444", other.as_ref().unwrap_or(place).hook()),
+        format!("--peer-ca-file={}", file("replication-ca.crt")),
+        format!("--peer-cert-file={}", file("replication.crt")),
+        format!("--peer-key-file={}", file("replication.key")),
+        format!("--gate-file={}", memory.join("gate.json").display()),
+        format!("--agent={}", memory.join("agent.sock").display()),
+    ]
 }
 
 fn etcd_tls(pki: &str, certificate: &str, authority: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 use crate::claim;
 use crate::layout::Layout;
 use crate::network::{self, Cut};
-use crate::plan::{Place, Plan};
+use crate::plan::Plan;
 use crate::process::{ProcessId, boot_id};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,7 @@ impl State {
         }
         if own {
             network::remove(&self.plan)?;
-            for copies in self.plan.places().iter().map(Place::program_copies) {
+            for copies in self.plan.places().iter().flat_map(|place| [place.program_copies(), place.memory()]) {
                 match fs::remove_dir_all(&copies) {
                     Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(file(&copies, source)),
                     _ => {}

@@ -40,6 +40,8 @@ pub struct Settings {
     pub repository: PathBuf,
     /// Whether operators run, and what of their settings is to be another than usual.
     pub operators: Option<Vec<Setting>>,
+    /// The group whose data a small service at each site has; without, there is none.
+    pub data: Option<String>,
     /// The process without which the lab is not wanted any more.
     pub until: Option<ProcessId>,
 }
@@ -193,11 +195,12 @@ impl Supervisor {
             lead(format!("{}/kube-apiserver", place.name), SocketAddrV4::new(place.control_plane(), 6_443)),
             lead(format!("{}/arbiter", place.name), SocketAddrV4::new(place.arbiter(), 2_379)),
         ];
+        let hook = lead(format!("{}/hook", place.name), SocketAddrV4::new(place.hook(), 9_443));
         let replicas = (0..2).map(|replica| {
             let target = SocketAddrV4::new(place.operator(replica), 8_443);
             lead(format!("{}/operator-{replica}", place.name), target)
         });
-        let forwards: Vec<Forward> = forwards.into_iter().chain(replicas).flatten().collect();
+        let forwards: Vec<Forward> = forwards.into_iter().chain([hook]).chain(replicas).flatten().collect();
         let opened = forward::open(&place.namespace, &forwards)
             .map_err(doing(format!("opening the ports that lead into {}", place.name)))?;
         lock(&self.forwards).insert(place.name.clone(), opened);
@@ -241,6 +244,13 @@ impl Supervisor {
         let within = network::processes(&place.namespace)?;
         for process in within.into_iter().filter_map(ProcessId::of).chain(recorded) {
             process.signal(Signal::SIGKILL);
+        }
+        let memory = place.memory();
+        if memory.is_dir() {
+            // What is in memory goes with the power.
+            std::fs::remove_dir_all(&memory)
+                .and_then(|()| Layout::private_dir(&memory))
+                .map_err(doing(format!("emptying {}", memory.display())))?;
         }
         Ok(())
     }

@@ -46,6 +46,10 @@ pub(super) struct UpArgs {
     /// Only groups that are made from now on. 自动故障切换（演练用的短等待时间）
     #[arg(long)]
     automatic: bool,
+    /// Run a small data service at each site for this failover group, with the agent beside it: what the provider `Hook` speaks
+    /// to. The group itself is yours to make; docs/hooks.md shows one. 数据服务示例
+    #[arg(long, value_name = "GROUP")]
+    data: Option<String>,
     /// Import an inventory and wait until all of it is Ready in both sites.
     #[arg(long, value_name = "CSV")]
     import: Option<PathBuf>,
@@ -98,6 +102,7 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
         programs: programs::find(&given.repository)?,
         repository: given.repository.clone(),
         operators: (!given.no_operators).then_some(settings),
+        data: given.data.clone(),
         until: given.until()?,
     };
     claim::take(&plan, layout)?;
@@ -169,6 +174,9 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     }
     for setting in given.settings() {
         arguments.extend(["--set".into(), setting.into()]);
+    }
+    if let Some(group) = &given.data {
+        arguments.extend(["--data".into(), group.into()]);
     }
     if given.no_operators {
         arguments.push("--no-operators".into());

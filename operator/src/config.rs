@@ -40,6 +40,10 @@ pub struct Config {
     /// The namespace of the gateway through which requests from outside come.
     #[serde(default = "gateway")]
     pub gateway_namespace: String,
+    /// The namespace with the Secrets that the operator shows to groups' data services. The platform's own: nobody else is to
+    /// read or write there.
+    #[serde(default = "tandem_system")]
+    pub secrets_namespace: String,
     /// How long a deletion waits, and can be undone, in seconds.
     #[serde(default = "one_day")]
     pub deletion_grace_seconds: u64,
@@ -93,6 +97,10 @@ fn kube_system() -> String {
 
 fn gateway() -> String {
     "tandem-gateway".to_owned()
+}
+
+fn tandem_system() -> String {
+    "tandem-system".to_owned()
 }
 
 fn one_day() -> u64 {

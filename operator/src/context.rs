@@ -7,6 +7,7 @@ use crate::failover::{GroupNotes, Strengths};
 use crate::index::Index;
 use crate::link::Link;
 use crate::progress::Progress;
+use crate::providers::Providers;
 use crate::queue::Queue;
 use crate::status::{Refusals, Reporter, Settling, SiteNotes};
 use crate::sync::HeldBack;
@@ -79,6 +80,8 @@ pub struct Context {
     pub strengths: Strengths,
     /// What is said of each failover group.
     pub group_notes: GroupNotes,
+    /// What moves the groups' data here.
+    pub providers: Providers,
     /// Told when something happened that may let a group move on.
     pub stirred: Arc<Notify>,
     /// Told when a `Failover` object changed.

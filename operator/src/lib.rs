@@ -22,6 +22,7 @@ pub mod index;
 pub mod link;
 pub mod metrics;
 pub mod progress;
+pub mod providers;
 pub mod queue;
 pub mod run;
 pub mod status;

@@ -20,7 +20,8 @@ use tandem_arbiter::clock::{BootClock, Clock};
 use tandem_arbiter::gate::{CutBudget, Gate, SharedGate, UnsafeTiming};
 use tandem_arbiter::membership::{self, Identity, LeaderToken, MembershipError, Running, Timing, TooShort, View};
 use tandem_arbiter::records::{
-    BrakeRecord, Confirmation, ConflictRecord, GroupRecord, JournalSeen, Key, LeaderRecord, Phase, StatusRecord, decode,
+    BrakeRecord, Confirmation, ConflictRecord, DataRecord, GroupRecord, JournalSeen, Key, LeaderRecord, Phase,
+    StatusRecord, decode,
 };
 use tandem_arbiter::store::{EtcdAdmin, EtcdConfig, EtcdStore, Store, StoreError};
 use tandem_arbiter::txn::Mandate;
@@ -429,6 +430,14 @@ impl Link {
         let token = self.token()?;
         self.arbiter.report_status(token.mod_revision, vec![StatusReport { object, status: None }]).await?;
         Ok(())
+    }
+
+    /// Writes how groups' data stands at this site.
+    ///
+    /// # Errors
+    /// When this replica does not lead, or the arbiter does not take it.
+    pub async fn report_data(&self, reports: &[(String, DataRecord)]) -> Result<(), LinkError> {
+        Ok(self.arbiter.report_data(self.token()?.mod_revision, reports).await?)
     }
 
     /// How far this site had applied the records when that was last written.

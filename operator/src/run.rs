@@ -16,6 +16,7 @@ use crate::index::Index;
 use crate::link::{Link, LinkError};
 use crate::metrics::Metrics;
 use crate::progress::Progress;
+use crate::providers::{Providers, run_providers, run_self_fence};
 use crate::queue::{Outcome, Queue};
 use crate::status::{Refusals, Reporter, Settling, SiteNotes, fold, run_reporter};
 use crate::sync::{HeldBack, run_feed, run_opening, sync};
@@ -204,6 +205,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
         settling: Settling::default(),
         strengths: Strengths::default(),
         group_notes: GroupNotes::default(),
+        providers: Providers::default(),
         stirred: Arc::default(),
         asked: Arc::default(),
         site: SiteNotes::default(),
@@ -220,6 +222,8 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_reporter(context.clone()));
     tasks.spawn(run_groups(context.clone()));
     tasks.spawn(run_driver(context.clone()));
+    tasks.spawn(run_providers(context.clone()));
+    tasks.spawn(run_self_fence(context.link.clone(), context.providers.clone()));
     tasks.spawn(run_holds(context.clone()));
     tasks.spawn(run_collection(context.clone()));
     tasks.spawn(run_acceptance(context.clone()));

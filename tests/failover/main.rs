@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod arbiter;
+mod data;
 mod kills;
 mod lost;
 mod planned;
@@ -32,6 +33,11 @@ fn main() {
         lost::fault_11_paused_operators_are_taken_over_and_refused,
         lost::fault_03_a_site_without_power_is_taken_over_and_returns_as_standby,
         lost::fault_32_a_site_powered_on_alone_stays_passive,
+        data::a_switchover_under_writes_loses_nothing,
+        data::fault_22_a_demote_that_hangs_is_taken_back,
+        data::fault_23_without_a_fence_nothing_is_promoted,
+        data::fault_31_writes_refuse_by_themselves_when_both_operators_are_dead,
+        data::fault_11_a_paused_database_wakes_up_and_refuses,
     ];
     let long = tests![
         planned::fault_16_an_answer_that_is_lost_with_its_operator,

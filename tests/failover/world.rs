@@ -1,5 +1,6 @@
 //! What the tests have to work with: two sites, and an agency whose applications move.
 
+use crate::data;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ pub(crate) struct World {
 }
 
 /// The shortest `T`, everything automatic that may be, and nothing that has to be waited for.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 14] = [
     "--set",
     "heartbeatSeconds=1",
     "--set",
@@ -36,6 +37,10 @@ const SETTINGS: [&str; 10] = [
     "failover.dwellSeconds=2",
     "--set",
     "failover.automaticPerDay=100",
+    "--set",
+    "failover.reportSeconds=1",
+    "--data",
+    data::LEDGER,
 ];
 
 impl Shared for World {

@@ -25,7 +25,7 @@ fn programs() -> PathBuf {
         target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")).join("release")
     };
     let bin = std::env::var_os("TANDEM_BIN").map_or_else(target, PathBuf::from);
-    for program in ["tandem", "tandem-lab", "tandem-operator"] {
+    for program in ["tandem", "tandem-lab", "tandem-operator", "tandem-agent", "tandem-hook"] {
         assert!(bin.join(program).exists(), "{} is not there; `make programs` builds it", bin.join(program).display());
     }
     bin
@@ -120,7 +120,7 @@ impl Lab {
     /// # Panics
     /// When the lab's files cannot be read.
     pub async fn arbiter(&self) -> EtcdStore {
-        let ports = self.ports();
+        let ports = self.state()["ports"].take();
         let endpoints =
             ["witness", "dc-b", "dc-a"].map(|place| format!("https://127.0.0.1:{}", ports[format!("{place}/arbiter")]));
         let file = |name: &str| std::fs::read(self.dir.path().join("witness/pki").join(name)).unwrap();
@@ -128,18 +128,12 @@ impl Lab {
         EtcdStore::new(EtcdConfig::new(endpoints.to_vec(), ca, cert, key)).await.unwrap()
     }
 
-    /// The loopback ports that lead into the lab, by what they lead to.
-    fn ports(&self) -> serde_json::Value {
-        let state = std::fs::read(self.dir.path().join("state.json")).unwrap();
-        serde_json::from_slice::<serde_json::Value>(&state).unwrap()["ports"].take()
-    }
-
     /// A client for the gate of one operator replica. A replica that does not answer at once counts as silent.
     ///
     /// # Panics
     /// When the lab's files cannot be read.
     pub async fn gate(&self, site: &str, replica: u8) -> kube::Client {
-        let port = self.ports()[format!("{site}/operator-{replica}")].as_u64().unwrap();
+        let port = self.state()["ports"][format!("{site}/operator-{replica}")].as_u64().unwrap();
         let mut config = self.config(site).await;
         config.cluster_url = format!("https://127.0.0.1:{port}").parse().unwrap();
         config.tls_server_name = Some("localhost".to_owned());
@@ -149,6 +143,11 @@ impl Lab {
             *limit = Some(std::time::Duration::from_millis(400));
         }
         kube::Client::try_from(config).unwrap()
+    }
+
+    /// What is on disk of the lab.
+    pub(crate) fn state(&self) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.dir.path().join("state.json")).unwrap()).unwrap()
     }
 
     /// Has the lab's logs stay where they are when it goes down, and says where. Keys and data go all the same.

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod fixtures;
 pub mod gates;
+pub mod hooks;
 mod lab;
 pub mod runner;
 

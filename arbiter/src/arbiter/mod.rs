@@ -1,6 +1,7 @@
 //! The operations that an operator calls: each is one transaction, or a read, with typed errors.
 
 mod collect;
+mod data;
 mod executions;
 mod moves;
 mod publish;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+pub use data::{DataBatches, DataOf};
 pub use executions::JournalBatches;
 pub use moves::{MoveError, Moved as GroupMoved};
 pub use publish::{Burial, Publication, PublishError, Published, Rider};

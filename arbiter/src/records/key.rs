@@ -47,6 +47,13 @@ pub enum Key {
     Applied(String),
     /// `status/<site>/brake`: that a site's brake tripped, and whether a person confirmed.
     Brake(String),
+    /// `status/<site>/data/<group>`: how a group's data stands at a site, as its provider last said.
+    Data {
+        /// The site.
+        site: String,
+        /// The group.
+        group: String,
+    },
     /// `conflicts/<id>`: an edit that was overwritten.
     Conflict(String),
     /// `executions/<id>/<group>`: the journal of one group in one execution.
@@ -180,6 +187,7 @@ impl std::fmt::Display for Key {
             }
             Self::Applied(site) => write!(f, "status/{site}/applied"),
             Self::Brake(site) => write!(f, "status/{site}/brake"),
+            Self::Data { site, group } => write!(f, "status/{site}/data/{group}"),
             Self::Conflict(id) => write!(f, "conflicts/{id}"),
             Self::Journal { execution, group } => write!(f, "executions/{execution}/{group}"),
             Self::Request(id) => write!(f, "requests/{id}"),
@@ -220,6 +228,7 @@ impl FromStr for Key {
             ["specs", kind, namespace, name] => object_key(kind, namespace, name).map(Self::Spec),
             ["status", site, "applied"] => Some(Self::Applied(owned(site))),
             ["status", site, "brake"] => Some(Self::Brake(owned(site))),
+            ["status", site, "data", group] => Some(Self::Data { site: owned(site), group: owned(group) }),
             ["status", site, kind, namespace, name] => {
                 object_key(kind, namespace, name).map(|key| Self::Status(owned(site), key))
             }
@@ -263,6 +272,7 @@ mod tests {
             (Key::Status("dc-b".into(), app), "status/dc-b/applications/audit-prod/portal"),
             (Key::Applied("dc-b".into()), "status/dc-b/applied"),
             (Key::Brake("dc-b".into()), "status/dc-b/brake"),
+            (Key::Data { site: "dc-b".into(), group: "g".into() }, "status/dc-b/data/g"),
             (Key::Conflict("ab12".into()), "conflicts/ab12"),
             (Key::Journal { execution: "x1".into(), group: "g".into() }, "executions/x1/g"),
             (Key::Request("home".into()), "requests/home"),

@@ -1,6 +1,7 @@
 //! The arbiter's records: typed keys and values. Every value is JSON and carries a schema version; an unknown version is
 //! refused, never guessed at.
 
+mod data;
 mod entry;
 mod group;
 mod key;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use data::DataRecord;
 pub use entry::{Entry, EntryError, JOURNAL_BYTES, JournalSeen};
 pub use group::{GroupRecord, PLATFORM, Phase, Settled};
 pub use key::{Hold, Key, KeyError, PREFIX};

@@ -5,8 +5,8 @@ use tandem_core::sync::Record;
 use super::{Compare, Op, Txn};
 use crate::guards::{Guard, Guards};
 use crate::records::{
-    Applied, BrakeRecord, ConflictRecord, GroupRecord, Key, LeaderRecord, LedgerRecord, MemberRecord, PLATFORM,
-    StatusRecord,
+    Applied, BrakeRecord, ConflictRecord, DataRecord, GroupRecord, Key, LeaderRecord, LedgerRecord, MemberRecord,
+    PLATFORM, StatusRecord,
 };
 
 /// What a replica relies on when it acts for its site: the authority record and its own leadership, as it saw them.
@@ -130,6 +130,18 @@ pub fn status_batch(leader: (&str, i64), changes: &[(Key, Option<StatusRecord>)]
             .iter()
             .map(|(key, status)| status.as_ref().map_or_else(|| Op::delete(key), |status| Op::put(key, status)))
             .collect(),
+        otherwise: Vec::new(),
+    }
+}
+
+/// Says how groups' data stands at a site.
+#[must_use]
+pub fn data(leader: (&str, i64), reports: &[(String, DataRecord)]) -> Txn {
+    let (site, revision) = leader;
+    let key = |group: &String| Key::Data { site: site.to_owned(), group: group.clone() };
+    Txn {
+        compare: vec![Compare::unchanged(Key::Leader(site.to_owned()), revision)],
+        then: reports.iter().map(|(group, record)| Op::put(key(group), record)).collect(),
         otherwise: Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ pub(crate) use build::reap_guarded;
 pub use build::reap_with;
 pub use build::{
     GroupChange, LedgerSwap, Mandate, SpecChange, applied, beat, brake, campaign, collect, conflict, create_platform,
-    publish, reap, resign, status_batch,
+    data, publish, reap, resign, status_batch,
 };
 pub use holds::{clear_hold, leave, set_hold};
 pub use moves::{

@@ -66,6 +66,7 @@ fn situation(view: &View, group: &str, from: &str, to: &str) -> Situation {
         ready_since: (platform || at(&status, from)).then_some(Duration::ZERO),
         room: None,
         data: None,
+        trouble: None,
     };
     let target = SiteView {
         heard: view.heard(to) && !says(&status, "TargetSilent"),
@@ -79,6 +80,7 @@ fn situation(view: &View, group: &str, from: &str, to: &str) -> Situation {
             synchronous: false,
             since: NOW,
         }),
+        trouble: None,
     };
     // A site that is not heard has been silent for long, one that is heard for no time at all.
     let since = if source.heard { NOW } else { Duration::ZERO };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, EffectKind, Policy, Token, Turn};
+use super::{Approval, EffectKind, Policy, Reason, Token, Turn};
 
 /// The time, as the caller reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub struct Silence {
 }
 
 /// What a provider says its data is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// Takes writes.
     Active,
@@ -111,6 +111,8 @@ pub struct SiteView {
     pub room: Option<bool>,
     /// The provider's newest report; `None` where there is none.
     pub data: Option<Data>,
+    /// Why there is none although there should be; `None` where that is not known, or nothing is wrong.
+    pub trouble: Option<Reason>,
 }
 
 /// What a replica knows of one group, apart from any execution.

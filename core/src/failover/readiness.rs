@@ -64,6 +64,11 @@ fn data(s: &Situation, site: &str, now: Duration) -> Option<Reason> {
     if s.policy.replication == Replication::NoData {
         return None;
     }
+    // What is wrong with the holder's provider keeps a planned move from beginning, and would be learnt of too late.
+    let troubled = [s.record.active.as_str(), site].into_iter().filter_map(|site| s.sites.get(site));
+    if let Some(trouble) = troubled.filter_map(|view| view.trouble.clone()).next() {
+        return Some(trouble);
+    }
     let report = s.data(site);
     if report.is_none_or(|report| report.role != Role::Standby) {
         return Some(Reason::StandbyNotFollowing { site: site.to_owned() });

@@ -38,7 +38,7 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, repository, operators, .. } = self.settings.clone();
+        let super::Settings { plan, layout, programs, repository, operators, data, .. } = self.settings.clone();
         let places = plan.places();
 
         let done = self.begin("network: four namespaces, nothing of them on the host");
@@ -55,6 +55,10 @@ impl Supervisor {
             if plan.sites.contains(&place.name) {
                 let port = free_port().map_err(doing("asking for a port"))?;
                 ports.insert(format!("{}/kube-apiserver", place.name), port);
+                if data.is_some() {
+                    let port = free_port().map_err(doing("asking for a port"))?;
+                    ports.insert(format!("{}/hook", place.name), port);
+                }
                 for replica in 0..2 {
                     let port = free_port().map_err(doing("asking for a port"))?;
                     ports.insert(format!("{}/operator-{replica}", place.name), port);
@@ -65,7 +69,7 @@ impl Supervisor {
         self.record(|state| state.ports.clone_from(&ports))?;
         kubeconfig::merge(&layout, &plan.sites).map_err(doing("writing kubeconfigs"))?;
         for place in &places {
-            let prepared = site::prepare(&plan, &layout, &programs, place, operators.as_deref())
+            let prepared = site::prepare(&plan, &layout, &programs, place, operators.as_deref(), data.as_deref())
                 .map_err(doing(format!("writing the configuration of {}", place.name)))?;
             lock(&self.programs).insert(place.name.clone(), prepared);
             self.open_forwards(place)?;
@@ -101,7 +105,14 @@ impl Supervisor {
         for site in plan.sites.clone() {
             let kubeconfig = layout.kubeconfig(&site, "bootstrap");
             let (repository, minor) = (repository.clone(), programs.minor);
-            installing.push(tokio::spawn(async move { install::site(&kubeconfig, &repository, minor).await }));
+            let shown = data.is_some().then(|| layout.pki(&site));
+            installing.push(tokio::spawn(async move {
+                install::site(&kubeconfig, &repository, minor).await?;
+                match shown {
+                    Some(pki) => install::shown_to_data(&kubeconfig, &pki).await,
+                    None => Ok(()),
+                }
+            }));
         }
         for installed in installing {
             installed.await.map_err(|error| doing("installing")(std::io::Error::other(error)))??;
@@ -111,6 +122,13 @@ impl Supervisor {
         }
         done();
 
+        if data.is_some() {
+            let done = self.begin("a data service at each site, and its agent");
+            for programs in prepared.values() {
+                self.launch(&programs.data);
+            }
+            done();
+        }
         if operators.is_some() {
             let done = self.begin("operators (two replicas a site)");
             for programs in prepared.values() {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
-use tandem_arbiter::records::{GroupRecord, Hold, HoldRecord, JournalSeen, RequestRecord, Versioned};
+use tandem_arbiter::records::{DataRecord, GroupRecord, Hold, HoldRecord, JournalSeen, RequestRecord, Versioned};
 use tokio::sync::watch;
 
 /// A group's record as it is seen.
@@ -29,6 +29,15 @@ pub struct JournalHeld {
     pub since: Duration,
 }
 
+/// What a site says of a group's data, as it is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataHeld {
+    /// What it says.
+    pub record: Versioned<DataRecord>,
+    /// Since when it is seen that it says so: also what says the same again is news.
+    pub since: Duration,
+}
+
 /// Which journal: execution and group.
 pub type JournalKey = (String, String);
 
@@ -45,6 +54,7 @@ struct Inner {
     journals: BTreeMap<JournalKey, JournalHeld>,
     holds: BTreeMap<Hold, Versioned<Option<HoldRecord>>>,
     requests: BTreeMap<String, Versioned<RequestRecord>>,
+    data: BTreeMap<(String, String), DataHeld>,
     complete: bool,
 }
 
@@ -208,6 +218,43 @@ impl Board {
     #[must_use]
     pub fn executions(&self) -> BTreeSet<String> {
         self.read().journals.keys().map(|(execution, _)| execution.clone()).collect()
+    }
+
+    /// The groups that some execution moves.
+    #[must_use]
+    pub fn moving(&self) -> BTreeSet<String> {
+        let inner = self.read();
+        inner
+            .journals
+            .values()
+            .filter(|held| !held.seen.journal.over)
+            .map(|held| held.seen.journal.group.clone())
+            .collect()
+    }
+
+    /// Takes in what a site says of a group's data; nobody is told where it stands as it stood.
+    pub fn enter_data(&self, now: Duration, site: &str, group: &str, record: Versioned<DataRecord>) {
+        let mut inner = self.write();
+        let key = (site.to_owned(), group.to_owned());
+        let before = inner.data.get(&key).map(|held| held.record.clone());
+        if before.as_ref().is_some_and(|before| before.revision >= record.revision) {
+            return;
+        }
+        let shows = |record: &DataRecord| record.state.map(|state| (state.role, state.position));
+        let news = before.is_none_or(|before| {
+            shows(&before.value) != shows(&record.value) || before.value.trouble != record.value.trouble
+        });
+        inner.data.insert(key, DataHeld { record, since: now });
+        drop(inner);
+        if news {
+            self.tell();
+        }
+    }
+
+    /// What a site says of a group's data.
+    #[must_use]
+    pub fn data(&self, site: &str, group: &str) -> Option<DataHeld> {
+        self.read().data.get(&(site.to_owned(), group.to_owned())).cloned()
     }
 
     /// The journals of one execution, by group.

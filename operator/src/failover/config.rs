@@ -27,6 +27,9 @@ pub struct FailoverConfig {
     pub scale_after_seconds: Option<u64>,
     /// For how many days the arbiter keeps what was asked for and how it went, once it is over. 0 keeps it for ever.
     pub retention_days: u32,
+    /// How often a site says how its groups' data stands, in seconds, 1 at least. An automatic failover cannot keep an RPO
+    /// that is shorter than 0.7 `T` and this.
+    pub report_seconds: u64,
 }
 
 impl Default for FailoverConfig {
@@ -40,15 +43,22 @@ impl Default for FailoverConfig {
             automatic_per_day: None,
             scale_after_seconds: None,
             retention_days: 30,
+            report_seconds: 2,
         }
     }
 }
 
 impl FailoverConfig {
+    /// How often a site says how its groups' data stands.
+    #[must_use]
+    pub fn report_interval(&self) -> Duration {
+        Duration::from_secs(self.report_seconds.max(1))
+    }
+
     /// The settings of a group; of `platform`, which has no object, where there is no specification. `take_over` is `T`.
     #[must_use]
     pub fn policy(&self, group: Option<&FailoverGroupSpec>, take_over: Duration) -> Policy {
-        let timing = Timing { take_over, ..Timing::default() };
+        let timing = Timing { take_over, report_interval: self.report_interval() };
         let mode = group.map_or(self.platform_mode, |group| group.mode);
         let says = group.map_or_else(|| Policy { timing, ..Policy::default() }, |group| Policy::of(group, timing));
         let seconds = |given: Option<u64>, says| given.map_or(says, Duration::from_secs);

@@ -1,11 +1,13 @@
-//! Calls at this site. Nothing but the gate and the workloads is moved: groups have no provider yet, so that whatever concerns
-//! data is done as soon as it is asked for.
+//! Calls at this site: to the group's provider, and to what of the gate and the workloads follows by itself.
 
 use super::picture::Facts;
 use crate::context::Context;
+use crate::providers::Caller;
+use std::sync::Arc;
 use std::time::Duration;
 use tandem_arbiter::gate::Query;
-use tandem_core::failover::{Answer, Effect, EffectKind, Token};
+use tandem_arbiter::hooks::Call;
+use tandem_core::failover::{Answer, Effect, EffectKind, Replication, Token};
 use tandem_core::render::Strength;
 
 /// Calls, or looks again at a call that is under way: whatever is called here may be repeated.
@@ -19,18 +21,20 @@ pub(super) fn call(context: &Context, group: &str, facts: &Facts, effect: Effect
     if highest(context, group).is_some_and(|highest| effect.token < highest) {
         return Answer::Refused;
     }
+    if let Some(call) = Call::of(effect.kind) {
+        if facts.policy.replication == Replication::NoData {
+            return done("nothing to move");
+        }
+        let caller = Caller { link: context.link.clone(), stirred: Arc::clone(&context.stirred) };
+        return context.providers.call(&caller, group, effect, call, first);
+    }
     match effect.kind {
-        EffectKind::Quiesce
-        | EffectKind::FinalSync
-        | EffectKind::Demote
-        | EffectKind::Fence
-        | EffectKind::Promote
-        | EffectKind::Resume
-        | EffectKind::SweepDrill => done("nothing to move"),
         EffectKind::ScaleActive => scale(context, facts, &effect.token, Strength::Active, first),
         EffectKind::ScaleStandby => scale(context, facts, &effect.token, Strength::Standby, first),
         EffectKind::Redirect => redirect(context, group, now),
         EffectKind::Verify => verify(context, facts, &effect.token, first),
+        // The rest is a provider's, but for the clones of drills, of which there are none.
+        _ => done("nothing to move"),
     }
 }
 

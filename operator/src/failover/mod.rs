@@ -29,7 +29,7 @@ mod shown;
 mod strengths;
 mod unasked;
 
-pub use board::{Board, GroupHeld, JournalHeld, JournalKey};
+pub use board::{Board, DataHeld, GroupHeld, JournalHeld, JournalKey};
 pub use collect::run_collection;
 pub use config::FailoverConfig;
 pub use driver::run_driver;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_arbiter::records::{GroupRecord, Hold, Key, PLATFORM, Phase as RecordPhase};
 use tandem_core::failover::{
-    Claim, GroupView, Member, Now, Observation, Phase, Policy, Request, SiteView, Situation, Turn, share_room,
+    Claim, GroupView, Member, Now, Observation, Phase, Policy, Replication, Request, SiteView, Situation, Turn,
+    share_room,
 };
 use tandem_core::ledger::Amounts;
 use tandem_core::names::default_group;
@@ -178,7 +179,17 @@ impl Picture {
                 self.room.get(site).and_then(|room| room.get(group)).copied()
             };
             let since = ready.get(&(group.to_owned(), site.clone())).copied();
-            (site.clone(), SiteView { heard, ready_since: since.filter(|_| heard), room, data: None })
+            let (data, trouble) = if facts.policy.replication == Replication::NoData {
+                (None, None)
+            } else if *site == self.me {
+                context.providers.data(site, group)
+            } else {
+                context.link.board().data(site, group).map_or((None, None), |held| {
+                    let state = held.record.value.state;
+                    (state.map(|state| crate::providers::data(&state, held.since)), held.record.value.trouble)
+                })
+            };
+            (site.clone(), SiteView { heard, ready_since: since.filter(|_| heard), room, data, trouble })
         };
         Some(Situation {
             me: self.me.clone(),

@@ -21,6 +21,8 @@ pub struct GroupNote {
     pub why_not_automatic: Vec<Why>,
     /// The hold that covers it.
     pub hold: Option<String>,
+    /// How far the data at the other site was behind, in seconds.
+    pub lag_seconds: Option<i64>,
 }
 
 impl GroupNote {
@@ -39,6 +41,7 @@ impl GroupNote {
             readiness: GroupReadiness { state, reasons: whys(&reasons) },
             why_not_automatic: whys(&wrong),
             hold: situation.hold.clone(),
+            lag_seconds: situation.data(target).and_then(|data| i64::try_from(data.lag?.as_secs()).ok()),
         }
     }
 
@@ -132,6 +135,7 @@ mod tests {
             readiness: GroupReadiness { state: Protection::Protected, reasons: Vec::new() },
             why_not_automatic: vec![Why::from(&Reason::NotReadyLongEnough { site: "dc-b".into(), ready, least: 600 })],
             hold: None,
+            lag_seconds: None,
         };
         let notes = GroupNotes::default();
         assert!(notes.set("g", note(1)));

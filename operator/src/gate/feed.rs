@@ -47,10 +47,18 @@ async fn feed(link: &Link) -> Result<(), LinkError> {
             Err(error) => tracing::error!(journal = ?seen.key, %error, "a journal cannot be read and is left alone"),
         }
     }
+    let data = arbiter.list_data().await?;
+    for seen in data.entries {
+        if let Ok(record) = seen.value {
+            let record = Versioned::new(seen.revision, record);
+            board.enter_data(link.uptime(), &seen.key.site, &seen.key.group, record);
+        }
+    }
     let mut group_changes = arbiter.watch_groups(groups_at + 1).await?;
     let mut hold_changes = arbiter.watch_holds(holds.revision + 1).await?;
     let mut request_changes = arbiter.watch_requests(requests.revision + 1).await?;
     let mut journal_changes = arbiter.watch_executions(journals.revision + 1).await?;
+    let mut data_changes = arbiter.watch_data(data.revision + 1).await?;
     let mut heartbeats = link.heartbeats();
     board.set_complete(true);
     loop {
@@ -89,6 +97,15 @@ async fn feed(link: &Link) -> Result<(), LinkError> {
                         Some(Ok(record)) => drop(board.enter_request(&moved.key, Versioned::new(moved.revision, record))),
                         Some(Err(error)) => tracing::error!(request = moved.key, %error, "a request cannot be read"),
                         None => board.forget_request(&moved.key, moved.revision),
+                    }
+                }
+            }
+            batch = data_changes.next() => {
+                let Some(batch) = batch.transpose()? else { return Ok(()) };
+                for moved in batch.changes {
+                    if let Some(Ok(record)) = moved.value {
+                        let record = Versioned::new(moved.revision, record);
+                        board.enter_data(link.uptime(), &moved.key.site, &moved.key.group, record);
                     }
                 }
             }

@@ -237,6 +237,7 @@ fn failover_group(context: &Context, object: &FailoverGroup, status: &mut tandem
         status.readiness = Some(note.readiness);
         status.why_not_automatic = note.why_not_automatic;
         status.hold = note.hold;
+        status.lag_seconds = note.lag_seconds;
     }
 }
 

@@ -1,5 +1,6 @@
 mod city;
 mod claims;
+mod data;
 mod moves;
 mod operations;
 

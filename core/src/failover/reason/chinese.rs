@@ -72,6 +72,11 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::NoFenceProof => "没有源站点已隔离的证据，不予提升".to_owned(),
         Reason::NoTolerance => "仲裁已无法再承受失去一个成员".to_owned(),
         Reason::GateOnly => "没有数据提供方：只保证单一主用站点，不保证数据".to_owned(),
+        Reason::SecretMissing { site, secret } => {
+            format!("站点 {site} 缺少 Secret {secret} 或其不可用，请在该站点创建")
+        }
+        Reason::NoEndpoint { site } => format!("spec.hook 未给出站点 {site} 的服务，请补充 spec.hook.sites"),
+        Reason::ProviderSilent { site, why } => format!("站点 {site} 的数据服务未正常应答：{why}"),
         Reason::BelowFloor { field, seconds, least } => format!("{field} 为 {seconds} 秒，请设为 {least} 秒或以上"),
         Reason::AboveCeiling { field, value, most } => format!("{field} 为 {value}，请设为 {most} 或以下"),
         Reason::RpoTooStrictForAutomatic { rpo, least } => {

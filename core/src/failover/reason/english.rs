@@ -92,6 +92,13 @@ pub(super) fn sentence(reason: &Reason) -> String {
         }
         Reason::NoTolerance => "the arbiter cannot lose another member".to_owned(),
         Reason::GateOnly => "no data provider: only one active site is promised, not the data".to_owned(),
+        Reason::SecretMissing { site, secret } => {
+            format!("the Secret {secret} is missing or cannot be used at {site}; create it there")
+        }
+        Reason::NoEndpoint { site } => format!("spec.hook names no service at {site}; add it to spec.hook.sites"),
+        Reason::ProviderSilent { site, why } => {
+            format!("the data service at {site} does not answer as it should: {why}")
+        }
         Reason::BelowFloor { field, seconds, least } => format!("{field} is {seconds} s; set {least} s or more"),
         Reason::AboveCeiling { field, value, most } => format!("{field} is {value}; set {most} or less"),
         Reason::RpoTooStrictForAutomatic { rpo, least } => format!(

@@ -63,6 +63,9 @@ pub(in crate::failover) fn all() -> Vec<Reason> {
         Reason::NoFenceProof,
         Reason::NoTolerance,
         Reason::GateOnly,
+        Reason::SecretMissing { site: site(), secret: "ledger-client".to_owned() },
+        Reason::NoEndpoint { site: site() },
+        Reason::ProviderSilent { site: site(), why: "connection refused".to_owned() },
         Reason::BelowFloor { field: "minReady".to_owned(), seconds: 31, least: 32 },
         Reason::AboveCeiling { field: "minReady".to_owned(), value: 33, most: 34 },
         Reason::RpoTooStrictForAutomatic { rpo: 35, least: 36 },
@@ -133,5 +136,8 @@ pub(in crate::failover) fn position(reason: &Reason) -> usize {
         Reason::AboveCeiling { .. } => 57,
         Reason::RpoTooStrictForAutomatic { .. } => 58,
         Reason::Unknown => 59,
+        Reason::SecretMissing { .. } => 60,
+        Reason::NoEndpoint { .. } => 61,
+        Reason::ProviderSilent { .. } => 62,
     }
 }

@@ -275,6 +275,25 @@ pub enum Reason {
     NoTolerance,
     /// The group has no data that Tandem moves.
     GateOnly,
+    /// What the operators show the group's data service is not there, or is of no use.
+    SecretMissing {
+        /// The site.
+        site: String,
+        /// The Secret's name.
+        secret: String,
+    },
+    /// No data service is named for a site.
+    NoEndpoint {
+        /// The site.
+        site: String,
+    },
+    /// A data service does not say how its data stands.
+    ProviderSilent {
+        /// The site.
+        site: String,
+        /// What went wrong, in one line.
+        why: String,
+    },
     /// A setting is below the platform's floor.
     BelowFloor {
         /// The field.
@@ -375,6 +394,9 @@ impl Reason {
             Self::NoFenceProof => "NoFenceProof",
             Self::NoTolerance => "NoTolerance",
             Self::GateOnly => "GateOnly",
+            Self::SecretMissing { .. } => "SecretMissing",
+            Self::NoEndpoint { .. } => "NoEndpoint",
+            Self::ProviderSilent { .. } => "ProviderSilent",
             Self::BelowFloor { .. } => "BelowFloor",
             Self::AboveCeiling { .. } => "AboveCeiling",
             Self::RpoTooStrictForAutomatic { .. } => "RpoTooStrictForAutomatic",

@@ -235,7 +235,13 @@ impl World {
             let silence = memory.silence.get(name);
             let heard = if name == site { !self.fenced(name) } else { silence.is_some_and(|x| self.now - x.since < T) };
             let data = Data { role: if name == site { p.role } else { p.reported.role }, ..p.reported };
-            SiteView { heard, ready_since: p.ready.then_some(memory.began), room: p.room, data: Some(data) }
+            SiteView {
+                heard,
+                ready_since: p.ready.then_some(memory.began),
+                room: p.room,
+                data: Some(data),
+                trouble: None,
+            }
         };
         let (journal, _, created) = &memory.view.journals[n];
         let released = self.sites[&*journal.from].alive && self.sites[&*journal.from].linked;

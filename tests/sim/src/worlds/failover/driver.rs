@@ -380,7 +380,7 @@ impl Replica {
             });
             let room = if record.active == place.site() { Some(true) } else { report(place).map(|(r, _)| r.room) };
             let ready_since = self.driver.ready.get(&(group, place)).copied().filter(|_| heard(place));
-            (place.site().to_owned(), SiteView { heard: heard(place), ready_since, room, data })
+            (place.site().to_owned(), SiteView { heard: heard(place), ready_since, room, data, trouble: None })
         };
         let silence = self
             .members
