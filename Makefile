@@ -20,7 +20,7 @@ RUNNER := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 # What the build, and what the lab, need of Debian. A python3 or kubectl that is there already, from wherever, is left alone.
 unless = $(if $(shell command -v $(1) 2>/dev/null),,$(2))
 BUILD_PACKAGES := gcc libc6-dev make protobuf-compiler libprotobuf-dev $(call unless,python3,python3)
-LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux $(call unless,kubectl,kubernetes-client)
+LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux libfaketime $(call unless,kubectl,kubernetes-client)
 
 # What is said may have two commas.
 comma := ,

@@ -42,6 +42,13 @@ pub enum Request {
         /// Place and program.
         program: String,
     },
+    /// To start a site's operators anew by a wrong wall clock.
+    Clock {
+        /// The site.
+        site: String,
+        /// By how many seconds it is wrong; 0 sets it right.
+        seconds: i64,
+    },
     /// To end everything in a place at once.
     PowerOff {
         /// The place.

@@ -84,6 +84,12 @@ impl Layout {
         }
     }
 
+    /// By how much the wall clock of a site's operators is wrong; no file where it is right.
+    #[must_use]
+    pub fn clock(&self, site: &str) -> PathBuf {
+        self.place(site).join("wrong-clock")
+    }
+
     /// The log of a program.
     #[must_use]
     pub fn log(&self, place: &str, program: &str) -> PathBuf {

@@ -8,6 +8,7 @@
 pub mod arbiter;
 pub mod city;
 pub mod claim;
+pub mod clock;
 pub mod command;
 pub mod control;
 pub mod flags;

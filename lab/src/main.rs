@@ -88,6 +88,14 @@ enum Command {
         /// Place and program.
         program: String,
     },
+    /// Start a site's operators anew by a wall clock that is wrong; 0 sets it right. 时钟偏差
+    Clock {
+        /// The site.
+        site: String,
+        /// By how many seconds, such as 3600 or -3600.
+        #[arg(allow_negative_numbers = true)]
+        seconds: i64,
+    },
     /// End everything in a place at once, as a loss of power does. 断电
     PowerOff {
         /// The place.
@@ -210,6 +218,7 @@ fn fault(layout: &Layout, command: Command) -> Outcome {
         Command::Start { program } => Request::Start { program },
         Command::Pause { program } => Request::Pause { program },
         Command::Resume { program } => Request::Resume { program },
+        Command::Clock { site, seconds } => Request::Clock { site, seconds },
         Command::PowerOff { place } => Request::PowerOff { place },
         Command::PowerOn { place } => Request::PowerOn { place },
         Command::ArbiterSnapshot { file } => Request::ArbiterSnapshot { file: std::path::absolute(file)? },

@@ -96,7 +96,8 @@ fn params(name: &str, organisation: Option<&str>, now: OffsetDateTime) -> Certif
         params.distinguished_name.push(DnType::OrganizationName, organisation);
     }
     // Clocks of one machine agree, but a certificate from this very second is refused by some programs.
-    params.not_before = now - Duration::hours(1);
+    // Also for whoever has a clock that is some hours late.
+    params.not_before = now - Duration::days(1);
     params.not_after = now + VALID;
     params
 }

@@ -1,5 +1,6 @@
 //! Processes: started in a network namespace, known by id and time of start, never by name.
 
+use crate::clock::WrongClock;
 use crate::{command, network};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -30,11 +31,17 @@ impl Program {
         format!("{}/{}", self.place, self.name)
     }
 
-    /// Starts the program in a network namespace, its output appended to a log.
+    /// Whether it is a replica of the operator.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.name.starts_with("operator-")
+    }
+
+    /// Starts the program in a network namespace, its output appended to a log, by a wrong wall clock where one is given.
     ///
     /// # Errors
     /// When the log cannot be opened or the program cannot be started.
-    pub fn start(&self, namespace: &str, log: &Path) -> io::Result<Child> {
+    pub fn start(&self, namespace: &str, log: &Path, clock: Option<&WrongClock>) -> io::Result<Child> {
         if let Some(parent) = log.parent() {
             fs::create_dir_all(parent)?;
         }
@@ -48,6 +55,7 @@ impl Program {
             .env("PATH", command::path())
             // Of a small machine's time the control planes would spend a quarter on collecting garbage; memory there is.
             .env("GOGC", "300")
+            .envs(clock.into_iter().flat_map(WrongClock::environment))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

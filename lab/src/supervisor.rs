@@ -7,6 +7,7 @@ mod start;
 
 pub use serve::run;
 
+use crate::clock::WrongClock;
 use crate::control::{ProgramStatus, Reply, Status};
 use crate::forward::{self, Forward};
 use crate::layout::Layout;
@@ -164,6 +165,17 @@ impl Supervisor {
 
     /// Starts a program and puts it on record, in one step: who holds the state knows of every program that runs. Nothing is
     /// started that is not wanted any more, and nothing once the lab is being taken down.
+    /// Starts a site's operators anew by a wall clock that is off.
+    fn set_clock(&self, site: &str, seconds: i64) -> Result<(), SupervisorError> {
+        let slots = [0, 1].map(|replica| self.slot(&format!("{site}/operator-{replica}")));
+        WrongClock::write(&self.settings.layout.clock(site), seconds)
+            .map_err(doing(format!("setting the clock of the operators at {site}")))?;
+        for slot in slots {
+            slot?.signal(Signal::SIGKILL);
+        }
+        Ok(())
+    }
+
     fn spawn(&self, slot: &Slot) -> io::Result<Option<Child>> {
         let Settings { plan, layout, .. } = &self.settings;
         let program = slot.to_start();
@@ -171,7 +183,10 @@ impl Supervisor {
         if self.is_closing() || !slot.seen().wanted {
             return Ok(None);
         }
-        let child = program.start(&plan.namespace(&program.place), &layout.log(&program.place, &program.name))?;
+        let clock =
+            if program.is_operator() { WrongClock::read(&layout.clock(&program.place))? } else { None };
+        let log = layout.log(&program.place, &program.name);
+        let child = program.start(&plan.namespace(&program.place), &log, clock.as_ref())?;
         let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(ProcessId::of);
         if let Some(process) = process {
             state.processes.insert(program.full_name(), process);

@@ -113,6 +113,34 @@ pub(crate) async fn fault_04_a_lost_standby_changes_nothing_and_is_told(world: A
     }
 }
 
+pub(crate) async fn fault_10_wrong_wall_clocks_have_no_effect(world: Arc<World>) {
+    let before = world.epochs("dc-a");
+    for (site, seconds) in [("dc-a", "3600"), ("dc-b", "-3600")] {
+        world.lab.run(&["clock", site, seconds]);
+        eventually("the operators to be there again", PATIENCE, || async {
+            (world.gates.answers(site, GROUPS[0]).len() == 2).then_some(())
+        })
+        .await;
+    }
+    for group in GROUPS {
+        eventually(&format!("{group} to be active at dc-a, by both replicas"), PATIENCE, || async {
+            (world.gates.answers("dc-a", group).len() == 2 && world.gates.is_active("dc-a", group)).then_some(())
+        })
+        .await;
+    }
+    world.stays("dc-a", 2 * T).await;
+    assert_eq!(world.epochs("dc-a"), before, "nothing moved");
+    // Two hours apart, they move groups as ever.
+    for (name, site) in [("by-wrong-clocks", "dc-b"), ("and-back", "dc-a")] {
+        let wish = fixtures::failover(name, "Switchover", site, &json!({"groups": [GROUPS[1]]}));
+        world.ask("dc-a", &wish, "Completed").await;
+        assert_eq!(world.settled(GROUPS[1]).await, site);
+    }
+    for site in ["dc-a", "dc-b"] {
+        world.lab.run(&["clock", site, "0"]);
+    }
+}
+
 pub(crate) async fn fault_12_stale_operators_come_back_as_standby(world: Arc<World>) {
     let before = world.epochs("dc-a");
     world.operators("dc-a", &["kill", "--stay-down"]);

@@ -45,6 +45,7 @@ fn main() {
         planned::fault_21_a_standby_without_room_blocks,
         arbiter::fault_08_elections_and_a_leader_that_stalls,
         lost::fault_04_a_lost_standby_changes_nothing_and_is_told,
+        lost::fault_10_wrong_wall_clocks_have_no_effect,
         lost::fault_12_stale_operators_come_back_as_standby,
         lost::fault_14_a_slow_api_server_leaves_heartbeats_alone,
         lost::fault_19_a_flapping_link_moves_groups_once,

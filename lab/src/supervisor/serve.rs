@@ -171,6 +171,7 @@ fn carry_out(supervisor: &Supervisor, request: Request) -> Result<(), Supervisor
         Request::Start { program } => supervisor.slot(&program)?.want(true),
         Request::Pause { program } => supervisor.slot(&program)?.signal(Signal::SIGSTOP),
         Request::Resume { program } => supervisor.slot(&program)?.signal(Signal::SIGCONT),
+        Request::Clock { site, seconds } => supervisor.set_clock(&site, seconds)?,
         Request::PowerOff { place } => supervisor.power_off(&place)?,
         Request::PowerOn { place } => supervisor.power_on(&place)?,
         Request::ArbiterSnapshot { file } => supervisor.arbiter_snapshot(&file)?,
