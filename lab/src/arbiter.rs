@@ -27,6 +27,7 @@ const OWN: [&str; 3] = ["audit/", "sites/", "status/"];
 pub struct Root {
     namespace: String,
     flags: Vec<String>,
+    endpoints: String,
     etcdctl: String,
     witness: String,
 }
@@ -37,7 +38,6 @@ impl Root {
     pub fn new(plan: &Plan, layout: &Layout, programs: &Programs) -> Self {
         let pki = layout.pki(WITNESS).display().to_string();
         let flags = vec![
-            format!("--endpoints={}", plan.arbiter_endpoints().join(",")),
             format!("--cacert={pki}/arbiter-ca.crt"),
             format!("--cert={pki}/arbiter-root.crt"),
             format!("--key={pki}/arbiter-root.key"),
@@ -45,11 +45,17 @@ impl Root {
         ];
         let etcdctl = programs.etcdctl.display().to_string();
         let witness = plan.place(WITNESS).map(|place| format!("https://{}:2379", place.arbiter())).unwrap_or_default();
-        Self { namespace: network::net(&plan.namespace(WITNESS)), flags, etcdctl, witness }
+        let endpoints = plan.arbiter_endpoints().join(",");
+        Self { namespace: network::net(&plan.namespace(WITNESS)), flags, endpoints, etcdctl, witness }
     }
 
     fn ctl(&self, arguments: &[&str]) -> Result<String, CommandError> {
-        let mut all = vec![self.namespace.as_str(), "--", "env", "ETCDCTL_API=3", self.etcdctl.as_str()];
+        self.ctl_at(&self.endpoints, arguments)
+    }
+
+    fn ctl_at(&self, endpoints: &str, arguments: &[&str]) -> Result<String, CommandError> {
+        let endpoints = format!("--endpoints={endpoints}");
+        let mut all = vec![self.namespace.as_str(), "--", "env", "ETCDCTL_API=3", self.etcdctl.as_str(), &endpoints];
         all.extend(self.flags.iter().map(String::as_str));
         all.extend(arguments);
         run("nsenter", &all)
@@ -95,9 +101,10 @@ impl Root {
     /// # Errors
     /// When `etcdctl` fails.
     pub fn snapshot(&self, file: &Path) -> Result<(), CommandError> {
-        // A snapshot is of one member; the last flag of a name is the one that counts.
-        let one = format!("--endpoints={}", self.witness);
-        self.ctl(&[&one, "--command-timeout=60s", "snapshot", "save", &file.display().to_string()]).map(drop)
+        // A snapshot is of one member.
+        let file = file.display().to_string();
+        let save = ["--command-timeout=60s", "snapshot", "save", &file];
+        self.ctl_at(&self.witness, &save).map(drop)
     }
 
     /// Makes a member's data anew from a snapshot. With the same token for every member, and one that was never used before,
