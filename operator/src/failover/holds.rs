@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(plan("dc-a", &said(None, None, false), Some(&theirs)), Act::Nothing);
     }
 
-    fn site(spec_hold: bool, annotations: &serde_json::Value) -> DynamicObject {
+    fn site(spec_hold: bool, annotations: &Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "tandem.dev/v1alpha1", "kind": "DataCentre",
             "metadata": {"name": "dc-b", "annotations": annotations}, "spec": {"hold": spec_hold},
