@@ -67,6 +67,12 @@ impl Rng {
         chance > 0 && self.below(1000) < u64::from(chance)
     }
 
+    /// Where in the sequence it stands.
+    #[must_use]
+    pub fn state(&self) -> u64 {
+        self.state
+    }
+
     /// One of these; `None` of none.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         of.get(usize::try_from(self.below(of.len() as u64)).unwrap_or_default())

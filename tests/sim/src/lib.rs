@@ -7,6 +7,7 @@
 //!
 //! Everything is deterministic: nothing iterates a hash map or reads a clock.
 
+mod digest;
 pub mod engine;
 pub mod etcd;
 mod fabric;
@@ -18,6 +19,7 @@ pub mod sweep;
 mod world;
 pub mod worlds;
 
+pub use digest::{Digest, digest};
 pub use run::{Report, case_of, describe, run, run_and_look, smallest};
 pub use schedule::Case;
 pub use world::{Ctx, Happening, Violation, World};

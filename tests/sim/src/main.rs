@@ -11,7 +11,7 @@ use tandem_sim::kept::{self, Kept};
 use tandem_sim::sweep::{Swept, sweep};
 use tandem_sim::worlds::failover::Failover;
 use tandem_sim::worlds::membership::Membership;
-use tandem_sim::{Case, World, case_of, describe, run, smallest};
+use tandem_sim::{Case, Digest, World, case_of, describe, digest, run, smallest};
 
 /// Tries to break the failover protocol, one seed after another.
 #[derive(Debug, Parser)]
@@ -51,6 +51,9 @@ struct Arguments {
     /// Keep a failing seed's case in this folder; without a name, in the tests' own.
     #[arg(long, value_name = "FOLDER", num_args = 0..=1, default_missing_value = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions"))]
     keep: Option<PathBuf>,
+    /// Print what each seed comes to, in one number: two builds that print the same simulate the same.
+    #[arg(long)]
+    digest: bool,
     /// Leave a guard of the protocol out; an unknown name lists those that the world knows.
     #[arg(long, default_value = "nothing", value_name = "GUARD")]
     without: String,
@@ -110,6 +113,14 @@ fn simulate<W: World>(arguments: &Arguments, config: &W::Config) -> Result<bool,
     if let Some(case) = one {
         print!("{}", describe::<W>(&case, config, arguments.trace));
         return Ok(run::<W>(&case, config, 0).violation.is_none());
+    }
+    if arguments.digest {
+        for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
+            let Digest { violation, events, state } = digest::<W>(&case_of::<W>(seed), config);
+            let found = violation.map_or_else(|| "none".to_owned(), |violation| violation.to_string());
+            println!("{} {seed}: {events} events, {state:016x}, {found}", W::NAME);
+        }
+        return Ok(true);
     }
     match all::<W>(arguments, config).failed {
         None => Ok(true),

@@ -80,6 +80,13 @@ pub trait World: Sized {
     /// # Errors
     /// The invariant that does not hold.
     fn settle(&mut self, ctx: &Ctx<Self::Event>) -> Result<(), Violation>;
+
+    /// Writes down how things stand with its processes, for [`digest`](crate::digest): what differs between two runs must
+    /// differ here.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn tell(&self, ctx: &Ctx<Self::Event>, out: &mut dyn std::fmt::Write) -> std::fmt::Result;
 }
 
 /// The simulated surroundings, as a world acts in them.

@@ -200,4 +200,11 @@ impl World for Failover {
         }
         self.facts.settled()
     }
+
+    fn tell(&self, ctx: &Ctx<Msg>, out: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        let Facts { records, journals, accepted, refused, epochs, moved, refused_calls, .. } = &self.facts;
+        writeln!(out, "{records:?} {journals:?} {accepted:?} {refused:?} {epochs:?} {moved:?} {refused_calls}")?;
+        self.replicas.iter().try_for_each(|replica| replica.tell(ctx, out))?;
+        self.databases.iter().try_for_each(|d| writeln!(out, "{:?} {:?} {} {}", d.node, d.role, d.position, d.highest()))
+    }
 }

@@ -152,6 +152,10 @@ impl World for Membership {
         }
         if self.look_at_records { records(ctx) } else { Ok(()) }
     }
+
+    fn tell(&self, ctx: &Ctx<Timer>, out: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        self.replicas.iter().try_for_each(|replica| writeln!(out, "{}", replica.describe(ctx)))
+    }
 }
 
 /// What members wrote of themselves, from the store's history: `seen` and the leader's tokens never fall.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tandem_arbiter::deadman::{Agent, GateFile, Poll, writable};
+use tandem_arbiter::deadman::{Agent, GateFile, Poll, token_text, writable};
 use tandem_core::failover::{Answer, Effect, EffectKind, Role, Token};
 
 use super::setup::{GROUPS, Setup, Trouble};
@@ -84,6 +84,11 @@ impl Database {
 
     fn name(&self) -> &'static str {
         GROUPS[self.group].0
+    }
+
+    /// The highest token that it has seen, as text.
+    pub(super) fn highest(&self) -> String {
+        token_text(&self.highest)
     }
 
     fn boot_id(&self) -> String {

@@ -145,6 +145,14 @@ impl Replica {
         self.gate().map(|gate| gate.with(|gate| gate.answer(query, now).reason)).unwrap_or_default()
     }
 
+    /// Writes down how it stands, its gate's whole past included.
+    pub(super) fn tell(&self, ctx: &Ctx<Msg>, out: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        let now = self.now(ctx);
+        writeln!(out, "{} {:?} {} {}", ctx.net().name(self.node), self.view, self.endpoint, self.tag)?;
+        let Some(gate) = self.gate() else { return Ok(()) };
+        gate.with(|gate| gate.transitions(now).try_for_each(|transition| writeln!(out, "{transition:?}")))
+    }
+
     pub(super) fn other(&self) -> Place {
         if self.place == Place::A { Place::B } else { Place::A }
     }
