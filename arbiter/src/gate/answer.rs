@@ -167,6 +167,13 @@ impl Gate {
         }
     }
 
+    /// For how long the site is active for a group at the most; `None` where it is not. What [`Query::Active`] is answered
+    /// with, without its words.
+    #[must_use]
+    pub fn serves(&self, group: &str, now: Duration) -> Option<Duration> {
+        self.verdict(self.groups.get(group)?, now).ok()
+    }
+
     fn one(
         &self,
         group: &str,

@@ -310,20 +310,25 @@ impl Gate {
     }
 
     fn enter_all(&mut self, now: Duration) {
-        let names: Vec<String> = self.groups.keys().cloned().collect();
-        for name in names {
-            self.enter(now, &name);
+        let mut groups = std::mem::take(&mut self.groups);
+        for (group, shown) in &mut groups {
+            self.enter_one(now, group, shown);
         }
+        self.groups = groups;
     }
 
     fn enter(&mut self, now: Duration, group: &str) {
-        let Some(shown) = self.groups.get(group) else { return };
+        if let Some((group, mut shown)) = self.groups.remove_entry(group) {
+            self.enter_one(now, &group, &mut shown);
+            self.groups.insert(group, shown);
+        }
+    }
+
+    fn enter_one(&mut self, now: Duration, group: &str, shown: &mut Shown) {
         let epoch = shown.record.value.epoch;
         let verdict = self.verdict(shown, now);
         let entry = (verdict.is_ok(), epoch, verdict.err().unwrap_or(Reason::Active));
-        if let Some(shown) = self.groups.get_mut(group)
-            && shown.entered.as_ref() != Some(&entry)
-        {
+        if shown.entered.as_ref() != Some(&entry) {
             if entry.0 {
                 shown.served = Some(epoch);
             }

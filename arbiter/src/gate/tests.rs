@@ -297,6 +297,7 @@ proptest! {
                 _ => {}
             }
             let answer = gate.answer(&Query::Active("g".into()), at);
+            prop_assert_eq!(gate.serves("g", at), answer.valid_for);
             let covered = newest % 2 == 1 && sent_last.is_some_and(|sent| now < sent + 7_000);
             prop_assert_eq!(answer.status == 200, covered);
             if let Some(left) = answer.valid_for {

@@ -363,7 +363,7 @@ impl Machine {
         let mut others = BTreeMap::new();
         let mut alive = None;
         for kv in found {
-            let Ok(Key::Member { site, replica }) = kv.key.parse() else { continue };
+            let Some((site, replica)) = Key::member_of(&kv.key) else { continue };
             let record = read::<MemberRecord>(kv).ok();
             let us = site == self.identity.site && replica == self.identity.replica;
             if us || record.as_ref().is_some_and(|record| record.has_t(self.timing.t())) {
@@ -374,6 +374,7 @@ impl Machine {
             let found = record.map_or(0, |record| record.t_millis);
             let longer = Duration::from_millis(found).max(self.timing.t());
             if found == 0 || now.saturating_sub(mark.since) < longer {
+                let (site, replica) = (site.to_owned(), replica.to_owned());
                 alive.get_or_insert(OtherT { site, replica, found, ours: self.t_millis() });
             }
         }
@@ -384,12 +385,12 @@ impl Machine {
     fn watch_members(&mut self, now: Duration, found: &[Kv]) {
         let mut members: BTreeMap<String, Mark> = BTreeMap::new();
         for kv in found {
-            if let Ok(Key::Member { site, replica }) = kv.key.parse()
+            if let Some((site, replica)) = Key::member_of(&kv.key)
                 && site == self.identity.site
                 && replica != self.identity.replica
             {
-                let mark = Mark::renewed(self.members.get(&replica), kv.mod_revision, now);
-                members.insert(replica, mark);
+                let mark = Mark::renewed(self.members.get(replica), kv.mod_revision, now);
+                members.insert(replica.to_owned(), mark);
             }
         }
         self.members = members;

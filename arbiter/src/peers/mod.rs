@@ -47,10 +47,7 @@ impl MembersRead {
     pub fn new(site: &str, range: &Range) -> Self {
         let members = range.kvs.iter().map(|kv| {
             // A key of a shape that is not known still moves, and so counts.
-            let replica = match kv.key.parse() {
-                Ok(Key::Member { replica, .. }) => replica,
-                _ => kv.key.clone(),
-            };
+            let replica = Key::member_of(&kv.key).map_or_else(|| kv.key.clone(), |(_, replica)| replica.to_owned());
             let record = decode(&kv.value).ok();
             MemberSeen { replica, created: kv.create_revision, revision: kv.mod_revision, record }
         });

@@ -161,6 +161,17 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Site and replica of a heartbeat's key; `None` for every other text. What parsing would say, without a copy: heartbeats
+    /// are most of what is read.
+    #[must_use]
+    pub fn member_of(text: &str) -> Option<(&str, &str)> {
+        let (site, rest) = text.strip_prefix(PREFIX)?.strip_prefix("sites/")?.split_once('/')?;
+        let replica = rest.strip_prefix("members/")?;
+        (!site.is_empty() && !replica.is_empty() && !replica.contains('/')).then_some((site, replica))
+    }
+}
+
 fn object(f: &mut std::fmt::Formatter<'_>, key: &ObjectKey) -> std::fmt::Result {
     let namespace = key.namespace.as_deref().unwrap_or(NO_NAMESPACE);
     write!(f, "{}/{namespace}/{}", key.kind.plural(), key.name)
@@ -286,6 +297,11 @@ mod tests {
             let text = format!("{PREFIX}{text}");
             assert_eq!(key.to_string(), text);
             assert_eq!(text.parse::<Key>().unwrap(), key);
+            let member = match &key {
+                Key::Member { site, replica } => Some((site.as_str(), replica.as_str())),
+                _ => None,
+            };
+            assert_eq!(Key::member_of(&text), member);
         }
     }
 
@@ -303,9 +319,13 @@ mod tests {
             "/tandem/v1/executions//g",
             "/tandem/v1/generation/2",
             "/tandem/v1/attestations/dc-a",
+            "/tandem/v1/sites/dc-a/members/",
+            "/tandem/v1/sites//members/op-0",
+            "/tandem/v1/sites/dc-a/members/op-0/x",
+            "/tandem/v1/sites/dc-a/x/members/op-0",
             "",
         ] {
-            assert!(text.parse::<Key>().is_err(), "{text}");
+            assert!(text.parse::<Key>().is_err() && Key::member_of(text).is_none(), "{text}");
         }
     }
 }

@@ -12,8 +12,8 @@ mod restore;
 mod site;
 mod status;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use data::DataRecord;
@@ -62,12 +62,14 @@ pub enum RecordError {
 /// The bytes of a record: its fields and `"schema": 1`.
 #[must_use]
 pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
-    // Cannot fail for the types of this module: each is a map with string keys.
-    let mut value = serde_json::to_value(record).unwrap_or_default();
-    if let Value::Object(fields) = &mut value {
-        fields.insert("schema".to_owned(), Value::from(SCHEMA));
+    #[derive(Serialize)]
+    struct Stamped<'a, T> {
+        schema: u64,
+        #[serde(flatten)]
+        record: &'a T,
     }
-    value.to_string().into_bytes()
+    // Cannot fail for the types of this module: each is a map with string keys.
+    serde_json::to_vec(&Stamped { schema: SCHEMA, record }).unwrap_or_default()
 }
 
 /// The record in these bytes.
@@ -75,16 +77,22 @@ pub fn encode<T: Serialize>(record: &T) -> Vec<u8> {
 /// # Errors
 /// [`RecordError`] where they are not a record of a schema version that this release knows.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    let mut value: Value = serde_json::from_slice(bytes).map_err(|_| RecordError::NotJson)?;
-    let fields = value.as_object_mut().ok_or(RecordError::NotJson)?;
-    match fields.remove("schema") {
-        Some(version) if version == SCHEMA => {}
-        version => {
-            let found = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
-            return Err(RecordError::UnknownSchema { found });
-        }
+    // The version is looked at first, and by itself: nothing is concluded from the fields of one that is not known.
+    #[derive(Deserialize)]
+    #[serde(expecting = "an object")]
+    struct Stamp {
+        #[serde(default)]
+        schema: Value,
     }
-    serde_json::from_value(value).map_err(|error| RecordError::Malformed { why: error.to_string() })
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(RecordError::NotJson);
+    }
+    match serde_json::from_slice::<Stamp>(bytes).map_err(|_| RecordError::NotJson)?.schema {
+        version if version == SCHEMA => {}
+        Value::Null => return Err(RecordError::UnknownSchema { found: "none".to_owned() }),
+        version => return Err(RecordError::UnknownSchema { found: version.to_string() }),
+    }
+    serde_json::from_slice(bytes).map_err(|error| RecordError::Malformed { why: error.to_string() })
 }
 
 /// The specification record in these bytes, which stand under this object's key.

@@ -16,6 +16,8 @@ pub(super) struct Stream {
     entry: usize,
     prefix: String,
     next: i64,
+    /// Up to here there is nothing that it has not sent; only to look at less.
+    looked: i64,
     /// When the last delivery arrives: the next is not before it.
     arrives: Micros,
     /// Something could not be sent.
@@ -48,6 +50,7 @@ impl Cluster {
             entry: m,
             prefix,
             next,
+            looked: 0,
             arrives: 0,
             stalled: false,
         };
@@ -73,9 +76,13 @@ impl Cluster {
             return self.end(fabric, stream, failure, 0);
         }
         let applied = self.members[stream.entry].applied;
-        let mut batches = self.store.since(&stream.prefix, stream.next, usize::MAX);
+        let from = stream.next.max(stream.looked + 1);
+        let mut batches = self.store.since(&stream.prefix, from, usize::MAX);
         batches.retain(|batch| batch.revision <= applied);
-        let Some(last) = batches.last().map(|batch| batch.revision) else { return true };
+        let Some(last) = batches.last().map(|batch| batch.revision) else {
+            stream.looked = applied;
+            return true;
+        };
         let Route::After(delay) = fabric.net.route(&mut fabric.rng, self.nodes[stream.entry], stream.node) else {
             stream.stalled = true;
             return true;

@@ -67,7 +67,6 @@ pub struct Failover {
     first: u16,
     facts: Facts,
     orders: Orders,
-    queries: Vec<Query>,
 }
 
 impl Failover {
@@ -80,16 +79,33 @@ impl Failover {
     /// The sites of which a replica answers 200 for a group at this instant.
     #[must_use]
     pub fn active(&self, ctx: &Ctx<Msg>, group: usize) -> BTreeSet<Place> {
+        let query = Query::Active(GROUPS[group].0.to_owned());
         let says = |replica: &&Replica| {
-            ctx.net().running(replica.node) == Running::Yes && replica.active(ctx, &self.queries[group])
+            ctx.net().running(replica.node) == Running::Yes && replica.active(ctx, &query)
         };
         self.replicas.iter().filter(says).map(|replica| replica.place).collect()
+    }
+
+    /// For each group: whether A and whether B answers 200 at this instant. A yes ends with time alone, and everything else
+    /// about it changes with what its replica takes in, so that each replica keeps until when it says so.
+    fn serving(&self, ctx: &Ctx<Msg>) -> [[bool; 2]; GROUPS.len()] {
+        let mut serving = [[false; 2]; GROUPS.len()];
+        for replica in &self.replicas {
+            if ctx.net().running(replica.node) == Running::Yes {
+                let now = replica.now(ctx);
+                for (group, until) in replica.serves.iter().enumerate() {
+                    serving[group][replica.place.index()] |= until.is_some_and(|until| now < until);
+                }
+            }
+        }
+        serving
     }
 
     /// What the gate of a replica says of a group.
     #[must_use]
     pub fn reason(&self, ctx: &Ctx<Msg>, process: u16, group: usize) -> String {
-        self.replicas.get(usize::from(process)).map(|r| r.reason(ctx, &self.queries[group])).unwrap_or_default()
+        let query = Query::Active(GROUPS[group].0.to_owned());
+        self.replicas.get(usize::from(process)).map(|r| r.reason(ctx, &query)).unwrap_or_default()
     }
 
     /// What a group's data is at a site.
@@ -156,10 +172,9 @@ impl World for Failover {
             replica.databases = (0..GROUPS.len()).filter_map(|group| own(group).map(|(node, ..)| *node)).collect();
         }
         let first = replicas.first().map_or(0, |replica| replica.node.0);
-        let queries = GROUPS.iter().map(|(name, ..)| Query::Active((*name).to_owned())).collect();
         let rpo = setup::policy(1, timing).rpo + Duration::from_secs(1);
         let facts = Facts::new(rpo);
-        Self { replicas, databases, first, facts, orders: Orders::new(), queries }
+        Self { replicas, databases, first, facts, orders: Orders::new() }
     }
 
     fn handle(&mut self, ctx: &mut Ctx<Msg>, node: NodeId, what: Happening<Msg>) {
@@ -167,6 +182,7 @@ impl World for Failover {
         if let Some(replica) = self.replicas.get_mut(index) {
             self.facts.touch();
             replica.handle(ctx, &mut self.orders, what);
+            replica.look_at_gate(ctx);
         } else if let Some(database) = self.databases.get_mut(index - self.replicas.len()) {
             database.handle(ctx, &mut self.facts, what);
         }
@@ -176,9 +192,13 @@ impl World for Failover {
         self.facts.follow_cluster(ctx.clusters().len() - 1);
         self.facts.follow(ctx);
         if self.facts.touched() {
-            for group in 0..GROUPS.len() {
-                let active = self.active(ctx, group);
-                self.facts.active(group, &active);
+            let serving = self.serving(ctx);
+            for (group, sites) in serving.into_iter().enumerate() {
+                debug_assert_eq!(
+                    self.active(ctx, group),
+                    [Place::A, Place::B].into_iter().filter(|place| sites[place.index()]).collect::<BTreeSet<_>>()
+                );
+                self.facts.active(group, sites);
             }
             for replica in &mut self.replicas {
                 if let Some(violation) = replica.violation.take() {

@@ -1,6 +1,7 @@
 //! What the arbiter says, as one replica has seen it: only forward, and with the time of the first sight.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_arbiter::records::{GroupRecord, Hold, JournalSeen, Key, Versioned, decode};
@@ -24,7 +25,9 @@ pub(super) struct JournalHeld {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Board {
     pub(super) groups: BTreeMap<String, GroupHeld>,
-    pub(super) journals: BTreeMap<(String, String), JournalHeld>,
+    /// The same records alone, as the watch of releases takes them.
+    pub(super) records: BTreeMap<String, Versioned<GroupRecord>>,
+    pub(super) journals: BTreeMap<(String, String), Arc<JournalHeld>>,
     /// The holds; `None` until they were read.
     pub(super) holds: Option<BTreeSet<Hold>>,
     holds_at: BTreeMap<Hold, i64>,
@@ -38,6 +41,7 @@ impl Board {
         }
         let same = before.filter(|held| held.record.value.epoch == record.value.epoch);
         let epoch_since = same.map_or(now, |held| held.epoch_since);
+        self.records.insert(name.to_owned(), record.clone());
         self.groups.insert(name.to_owned(), GroupHeld { record: record.clone(), since: now, epoch_since });
         true
     }
@@ -47,7 +51,7 @@ impl Board {
         if self.journals.get(&key).is_some_and(|held| held.seen.revision >= seen.revision) {
             return false;
         }
-        self.journals.insert(key, JournalHeld { seen: seen.clone(), since: now });
+        self.journals.insert(key, Arc::new(JournalHeld { seen: seen.clone(), since: now }));
         true
     }
 
@@ -78,7 +82,7 @@ impl Board {
         }
     }
 
-    pub(super) fn open(&self) -> Vec<JournalHeld> {
+    pub(super) fn open(&self) -> Vec<Arc<JournalHeld>> {
         self.journals.values().filter(|held| !held.seen.journal.over).cloned().collect()
     }
 }

@@ -179,7 +179,8 @@ impl Database {
         let lag = self.fed.map(|fed| Duration::from_micros(now - fed + 50 * MS)).filter(|_| self.role == Role::Standby);
         let room = self.trouble(ctx) != Trouble::NoRoom;
         let report = Report { role: self.role, position: self.position, lag, room, drill: self.drill };
-        for to in self.replicas.clone() {
+        for index in 0..self.replicas.len() {
+            let to = self.replicas[index];
             ctx.send(self.node, to, Msg::Report { group: self.group, place: self.place, report });
         }
         self.replicate(ctx);

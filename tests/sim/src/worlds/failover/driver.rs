@@ -5,6 +5,7 @@
 //! out with the journal's last entry; the machine's `Begin` and `End` are mere entries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_arbiter::peers::ClaimProof;
@@ -70,8 +71,7 @@ impl Replica {
     pub(super) fn drive(&mut self, ctx: &mut Ctx<Msg>, orders: &mut Orders) {
         let now = self.now(ctx);
         self.look_soon(ctx, micros(self.timing.attempt()));
-        let groups = self.board.groups.iter().map(|(name, held)| (name.clone(), held.record.clone())).collect();
-        self.claims.observe(now, &groups);
+        self.claims.observe(now, &self.board.records);
         let t = self.timing.t();
         // Who is not heard is not ready: readiness counts anew from its return.
         if self.peer.still_for(now).is_none_or(|still| still >= t) {
@@ -90,17 +90,24 @@ impl Replica {
         for group in 0..GROUPS.len() {
             self.begin_by_itself(ctx, group);
         }
-        let turns = self.turns();
-        for held in self.board.open() {
+        let open = self.board.open();
+        if open.is_empty() {
+            return;
+        }
+        let turns = self.turns(&open);
+        for held in open {
             self.one(ctx, orders, &held, &turns);
         }
     }
 
-    fn turns(&self) -> BTreeMap<String, Turn> {
+    fn turns(&self, open: &[Arc<JournalHeld>]) -> BTreeMap<String, Turn> {
         let mut all = BTreeMap::new();
         for target in [Place::A, Place::B] {
-            let coming: Vec<JournalHeld> =
-                self.board.open().into_iter().filter(|held| held.seen.journal.to == target.site()).collect();
+            let coming: Vec<&JournalHeld> =
+                open.iter().map(|held| &**held).filter(|held| held.seen.journal.to == target.site()).collect();
+            if coming.is_empty() {
+                continue;
+            }
             let mut standings = BTreeMap::new();
             for member in members() {
                 let newest =
@@ -108,13 +115,14 @@ impl Replica {
                 let record = self.board.groups.get(&member.name).map(|held| &held.record.value);
                 let here = record.is_some_and(|record| record.held_by(target.site()));
                 match newest {
-                    Some(held) => drop(standings.insert(member.name, standing(&held.seen.journal))),
-                    None if here => drop(standings.insert(member.name, Standing::Serving)),
+                    Some(held) => drop(standings.insert(member.name.clone(), standing(&held.seen.journal))),
+                    None if here => drop(standings.insert(member.name.clone(), Standing::Serving)),
                     None => {}
                 }
             }
             // Those that do not move are not waited for.
-            let moving: Vec<_> = members().into_iter().filter(|member| standings.contains_key(&member.name)).collect();
+            let moving: Vec<_> =
+                members().iter().filter(|member| standings.contains_key(&member.name)).cloned().collect();
             let plan = plan_waves(&moving, 2);
             for (name, turn) in start_now(&plan, &moving, &standings, 2) {
                 if coming.iter().any(|held| held.seen.journal.group == name) {
@@ -141,6 +149,14 @@ impl Replica {
         if self.driver.unsettled.contains(name) || self.driver.later.get(name).is_some_and(|at| *at > now) {
             return;
         }
+        // The rule says no where the holder is not silent; nothing else of it is looked at then.
+        if !self.silent(name, now) {
+            debug_assert!(
+                self.situation(ctx, group, self.place)
+                    .is_none_or(|situation| matches!(automatic(name, &situation, now), Trigger::Not(_)))
+            );
+            return;
+        }
         let Some(situation) = self.situation(ctx, group, self.place) else { return };
         let Trigger::Start { execution, from, to, epoch, .. } = automatic(&situation, now) else { return };
         if self.board.journals.contains_key(&(execution.clone(), name.to_owned())) {
@@ -155,6 +171,15 @@ impl Replica {
         }
         let journal = Journal::new((&execution, name), ExecutionKind::Failover, (&from, &to), epoch, wall());
         self.begin(ctx, journal);
+    }
+
+    /// Whether another site holds the group, and its heartbeats have stood still for `T`.
+    fn silent(&self, group: &str, now: Duration) -> bool {
+        let Some(held) = self.board.groups.get(group) else { return false };
+        let active = held.record.value.active.as_str();
+        active != self.place.site()
+            && self.members.as_ref().is_some_and(|read| read.site == active)
+            && self.peer.still_for(now).is_some_and(|still| still >= self.timing.t())
     }
 
     /// Makes an execution, closing one that it takes the place of where the holder is silent.

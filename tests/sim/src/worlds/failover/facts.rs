@@ -1,10 +1,12 @@
 //! What really happened, in real time and in the arbiter's own order, and which invariant that breaks (failover.md, section 6).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_arbiter::records::{GroupRecord, Hold, Key, PREFIX, Phase, Versioned};
-use tandem_arbiter::store::Event;
+use tandem_arbiter::records::{GroupRecord, Hold, Key, Phase, Versioned};
+use tandem_arbiter::store::mvcc::Change;
+use tandem_arbiter::txn::Kv;
 use tandem_arbiter::txn::holds;
 use tandem_core::failover::{ExecutionKind, Journal, Outcome, Side, Step, Token};
 
@@ -79,26 +81,36 @@ impl Facts {
         }
         let from = self.scanned + 1;
         self.scanned = revision;
-        for batch in cluster.store().since(PREFIX, from, usize::MAX) {
+        for written in cluster.store().written(from) {
+            let puts = written.changes.iter().filter_map(|change| match change {
+                Change::Put(kv) => Some(kv),
+                Change::Delete(_) => None,
+            });
+            let puts: Vec<&Arc<Kv>> = puts.filter(|kv| !is_member(&kv.key)).collect();
             // Journals first: a record and its journal are written together.
-            for event in &batch.events {
-                if let Event::Put(kv) = event
-                    && let Ok(Key::Journal { .. }) = kv.key.parse()
+            for kv in &puts {
+                if let Ok(Key::Journal { .. }) = kv.key.parse()
                     && let Some(seen) = journal_of(kv)
                 {
                     self.journal(seen.journal);
                 }
             }
-            for event in &batch.events {
-                match (event, event.key().parse()) {
-                    (Event::Put(kv), Ok(Key::Group(_))) => {
+            for kv in puts {
+                match kv.key.parse() {
+                    Ok(Key::Group(_)) => {
                         if let Some((name, record)) = group_of(kv) {
                             self.record(ctx.now(), name, record);
                         }
                     }
-                    (Event::Put(_), Ok(Key::Hold(hold))) => drop(self.holds.insert(hold)),
-                    (Event::Delete { .. }, Ok(Key::Hold(hold))) => drop(self.holds.remove(&hold)),
-                    (Event::Delete { key, .. }, Ok(Key::Group(_))) => {
+                    Ok(Key::Hold(hold)) => drop(self.holds.insert(hold)),
+                    _ => {}
+                }
+            }
+            for change in &written.changes {
+                let Change::Delete(key) = change else { continue };
+                match key.parse() {
+                    Ok(Key::Hold(hold)) => drop(self.holds.remove(&hold)),
+                    Ok(Key::Group(_)) => {
                         let what = format!("{key} was deleted");
                         self.broken("I2 epochs only grow", what);
                     }
@@ -249,14 +261,14 @@ impl Facts {
     }
 
     /// Looks at who answers 200: the sites, for one group.
-    pub(super) fn active(&mut self, group: usize, sites: &BTreeSet<Place>) {
+    pub(super) fn active(&mut self, group: usize, sites: [bool; 2]) {
         let name = GROUPS[group].0;
-        if sites.len() > 1 {
-            self.broken("I1 one active site", format!("{name}: {sites:?} answer 200"));
+        if sites == [true; 2] {
+            self.broken("I1 one active site", format!("{name}: {{A, B}} answer 200"));
         }
-        let Some(record) = self.records.get(name).map(|record| record.value.clone()) else { return };
-        let foreign = sites.iter().find(|site| site.site() != record.active && record.phase == Phase::Held);
-        if let Some(site) = foreign {
+        let Some(record) = self.records.get(name).map(|record| &record.value) else { return };
+        let foreign = |(place, on): &(Place, bool)| *on && record.phase == Phase::Held && place.site() != record.active;
+        if let Some((site, _)) = [(Place::A, sites[0]), (Place::B, sites[1])].into_iter().find(foreign) {
             let what =
                 format!("{name}: {} answers 200, {} holds it under epoch {}", site.site(), record.active, record.epoch);
             self.broken("I6 traffic only to the holder", what);
@@ -305,3 +317,10 @@ impl Facts {
         }
     }
 }
+
+/// Most of what is written are heartbeats, which are nothing to these facts.
+fn is_member(key: &str) -> bool {
+    key.starts_with(SITES)
+}
+
+const SITES: &str = "/tandem/v1/sites/";

@@ -16,7 +16,7 @@ use tandem_arbiter::txn::{Kv, Op, Txn, TxnAnswer};
 use super::Msg;
 use super::board::{Board, group_of, journal_of};
 use super::driver::{Driver, Sent};
-use super::setup::{Ask, Orders, Setup};
+use super::setup::{Ask, GROUPS, Orders, Setup};
 use crate::engine::{MS, Micros, SECOND, micros};
 use crate::etcd::{Answer, Payload, Request, WatchEvent};
 use crate::net::{NodeId, Place};
@@ -80,6 +80,10 @@ pub(super) struct Replica {
     acts: VecDeque<Act>,
     feeds: [Feed; 3],
     look_at: Option<Micros>,
+    /// Whether the gate was fed since it was last looked at.
+    fed: bool,
+    /// For each group: until when the gate answers 200 at the most, as long as it is not fed.
+    pub(super) serves: [Option<Duration>; GROUPS.len()],
 }
 
 fn prefix(feed: usize) -> String {
@@ -116,7 +120,22 @@ impl Replica {
             acts: VecDeque::new(),
             feeds: [Feed::default(); 3],
             look_at: None,
+            fed: false,
+            serves: [None; GROUPS.len()],
         }
+    }
+
+    /// After every event: what the gate says now, if it was fed.
+    pub(super) fn look_at_gate(&mut self, ctx: &Ctx<Msg>) {
+        if !std::mem::take(&mut self.fed) {
+            return;
+        }
+        let now = self.now(ctx);
+        let until = |(name, ..): (&str, u8, &[&str], bool)| {
+            let left = self.gate()?.with(|gate| gate.serves(name, now))?;
+            Some(now + left)
+        };
+        self.serves = GROUPS.map(until);
     }
 
     pub(super) fn now(&self, ctx: &Ctx<Msg>) -> Duration {
@@ -169,6 +188,7 @@ impl Replica {
     }
 
     fn forget(&mut self) {
+        self.fed = true;
         self.machine = None;
         self.view = View::default();
         self.board = Board::default();
@@ -221,12 +241,13 @@ impl Replica {
             }
             Msg::Poll { from, group, id } => {
                 let now = self.now(ctx);
-                let query = Query::Active(super::setup::GROUPS[group].0.to_owned());
-                let Some(answer) = self.gate().map(|gate| gate.with(|gate| gate.answer(&query, now))) else { return };
+                let name = GROUPS[group].0;
+                let Some(gate) = self.gate() else { return };
+                let (left, token) = gate.with(|gate| (gate.serves(name, now), gate.token(name)));
                 // Rounded down to milliseconds, as the header is.
-                let valid_for = Duration::from_millis(answer.valid_for.unwrap_or_default().as_millis() as u64);
-                let active = answer.status == 200 && answer.token.is_some();
-                let poll = Poll { active, token: answer.token.unwrap_or_default(), valid_for };
+                let valid_for = Duration::from_millis(left.unwrap_or_default().as_millis() as u64);
+                let active = left.is_some() && token.is_some();
+                let poll = Poll { active, token: token.unwrap_or_default(), valid_for };
                 ctx.send(self.node, from, Msg::Polled { id, poll });
             }
             Msg::Called { id, answer } => self.called(ctx, id, answer),
@@ -328,6 +349,7 @@ impl Replica {
     fn identified(&mut self, ctx: &mut Ctx<Msg>, cluster: u64) {
         let now = self.now(ctx);
         let found = ClusterIdentity { cluster, members: [].into() };
+        self.fed = true;
         let Some(machine) = &mut self.machine else { return };
         if machine.looked(now, &found).is_ok() {
             self.beat(ctx);
@@ -338,6 +360,7 @@ impl Replica {
     }
 
     fn beaten(&mut self, ctx: &mut Ctx<Msg>, sent: Micros, answer: &TxnAnswer) {
+        self.fed = true;
         let now = self.now(ctx);
         let Some(machine) = &mut self.machine else { return };
         match machine.answered(Duration::from_micros(sent), now, answer) {
@@ -504,6 +527,7 @@ impl Replica {
 
     pub(super) fn saw_group(&mut self, ctx: &Ctx<Msg>, name: &str, record: &Versioned<GroupRecord>) {
         let now = self.now(ctx);
+        self.fed = true;
         if let Some(gate) = self.gate() {
             gate.with(|gate| gate.apply(now, name, record));
         }
@@ -512,6 +536,7 @@ impl Replica {
 
     pub(super) fn saw_journal(&mut self, ctx: &Ctx<Msg>, seen: &JournalSeen) {
         let now = self.now(ctx);
+        self.fed = true;
         if let Some(gate) = self.gate() {
             gate.with(|gate| gate.journal(now, seen));
         }

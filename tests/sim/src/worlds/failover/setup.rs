@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tandem_arbiter::guards::{Guard, Guards};
@@ -216,7 +217,12 @@ pub(super) fn policy(group: usize, timing: Timing) -> Policy {
 }
 
 /// The groups as the order of moves sees them.
-pub(super) fn members() -> Vec<Member> {
+pub(super) fn members() -> &'static [Member] {
+    static MEMBERS: LazyLock<Vec<Member>> = LazyLock::new(make_members);
+    &MEMBERS
+}
+
+fn make_members() -> Vec<Member> {
     let member = |(name, tier, needs, _): &(&str, u8, &[&str], bool)| Member {
         name: (*name).to_owned(),
         tier: *tier,
