@@ -8,7 +8,7 @@
 #[cfg(all(test, feature = "mutations"))]
 mod mutants;
 
-/// One guard. For each but [`Guard::TakeOverGroup`] a test of this crate shows what goes wrong without it.
+/// One guard. For each but [`Guard::TakeOverGroup`] a test of this crate shows what it prevents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Guard {
     /// Take-over compares every key of the holder's `members/`.
@@ -21,7 +21,9 @@ pub enum Guard {
     OwnFirstSight,
     /// A claim needs every replica's `seen`, or a wait of `T`.
     ClaimSeen,
-    /// The member list of a claim is read at a revision not below the release.
+    /// The member list of a claim is read at a revision not below the release, and nobody joined after it. A list on which
+    /// everybody has seen the release is never older than it, since nobody can say so before; what this forbids is to go by
+    /// *who* was there earlier. So the simulator's claimant, without it, asks those that it had listed before.
     ClaimFreshList,
     /// The deadline counts from the sending of a heartbeat, not from the arrival of its answer.
     DeadlineFromSending,
@@ -41,7 +43,11 @@ pub enum Guard {
     FenceToken,
     /// A journal's put compares `mod(executions/…)`.
     JournalCompare,
-    /// A journal's put compares the site's leader.
+    /// A journal's put compares the site's leader. No counterexample is known in which more than this breaks: whatever compares
+    /// the leader compares the journal too, so that of two leaders of a site one writes each entry; both decide by the same
+    /// records; their effects bear the entry's number, and leave before a deadline that has passed when a successor begins.
+    /// What a former leader still has under way is then either refused by the journal or an entry that its successor goes on
+    /// from. It stays because it ends a former leader's part at once, whatever else is ever written without a journal.
     LeaderCompare,
     /// Pins are compared before a heartbeat counts.
     Pins,

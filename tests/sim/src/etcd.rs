@@ -13,6 +13,8 @@ mod serve;
 mod tests;
 mod watch;
 
+use std::collections::BTreeSet;
+
 use tandem_arbiter::store::mvcc::Mvcc;
 use tandem_arbiter::store::{Cause, Range, StoreError, WatchBatch};
 use tandem_arbiter::txn::{Txn, TxnAnswer};
@@ -28,6 +30,8 @@ pub enum Request {
     Txn(Txn),
     /// Every key with this prefix, linearizably. It is answered with [`Payload::Range`].
     Range(String),
+    /// Who the members are. It is answered with [`Payload::Members`].
+    Members,
     /// Watches a prefix from a revision on (inclusive). No answer; its news are [`Happening::Watch`](crate::Happening::Watch).
     Watch {
         /// The prefix.
@@ -46,6 +50,8 @@ pub enum Payload {
     Txn(TxnAnswer),
     /// The keys with a prefix.
     Range(Range),
+    /// The ids of the members.
+    Members(BTreeSet<u64>),
 }
 
 /// Why a request was not carried out, or may not have been.
@@ -239,6 +245,8 @@ struct Call {
 pub struct Cluster {
     index: u8,
     id: u64,
+    /// The members' ids. A forced new cluster has the one of the member that was forced, and nothing else tells it apart.
+    ids: BTreeSet<u64>,
     nodes: [NodeId; 3],
     members: [Member; 3],
     /// With how many members it was made.
@@ -290,9 +298,11 @@ impl Cluster {
             disk: 0,
             expired: 0,
         };
+        let ids = (0..3).filter(|place| endpoints & (1 << place) != 0).map(|place| id.rotate_left(8) ^ place).collect();
         Self {
             index,
             id,
+            ids,
             nodes,
             members: [member(0), member(1), member(2)],
             size: (endpoints & 7).count_ones() as usize,
@@ -313,6 +323,12 @@ impl Cluster {
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The members' ids.
+    #[must_use]
+    pub fn ids(&self) -> &BTreeSet<u64> {
+        &self.ids
     }
 
     /// What is committed: for invariants; no process sees it.

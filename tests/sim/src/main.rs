@@ -1,9 +1,11 @@
 //! `tandem-sim`: runs seeds until one breaks an invariant.
 #![allow(clippy::print_stderr, clippy::print_stdout)] // it speaks to people
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -139,7 +141,11 @@ fn all<W: World>(arguments: &Arguments, config: &W::Config) -> Swept {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left");
     let bar = ProgressBar::new(arguments.seeds).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let begun = Instant::now();
-    let swept = sweep::<W>(arguments.from, arguments.seeds, jobs, config, |seeds| bar.inc(seeds));
+    let lines = Lines::new(arguments.seeds);
+    let swept = sweep::<W>(arguments.from, arguments.seeds, jobs, config, |seeds| {
+        bar.inc(seeds);
+        lines.more(W::NAME, seeds);
+    });
     bar.finish_and_clear();
     let took = begun.elapsed().as_secs_f64().max(1e-6);
     println!(
@@ -151,6 +157,34 @@ fn all<W: World>(arguments: &Arguments, config: &W::Config) -> Swept {
         swept.events as f64 / swept.seeds.max(1) as f64,
     );
     swept
+}
+
+/// Progress where there is no terminal to draw a bar on: a line now and then.
+struct Lines {
+    shown: bool,
+    of: u64,
+    begun: Instant,
+    state: Mutex<(u64, Instant)>,
+}
+
+impl Lines {
+    /// From one line to the next.
+    const EVERY: Duration = Duration::from_secs(15);
+
+    fn new(of: u64) -> Self {
+        let begun = Instant::now();
+        Self { shown: !std::io::stderr().is_terminal(), of, begun, state: Mutex::new((0, begun)) }
+    }
+
+    fn more(&self, world: &str, seeds: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 += seeds;
+        if self.shown && state.1.elapsed() >= Self::EVERY {
+            state.1 = Instant::now();
+            let a_second = state.0 as f64 / self.begun.elapsed().as_secs_f64();
+            eprintln!("{world}: {} of {} seeds, {a_second:.0} seeds/s", state.0, self.of);
+        }
+    }
 }
 
 fn keep<W: World>(arguments: &Arguments, case: &Case, found: String) -> Result<(), kept::KeptError> {

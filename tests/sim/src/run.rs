@@ -5,7 +5,7 @@ mod faults;
 use crate::engine::{Micros, Rng, Trace, seconds};
 use crate::fabric::{Fabric, Item};
 use crate::net::{NodeId, Running};
-use crate::schedule::{Case, generate, shrink};
+use crate::schedule::{Case, shrink};
 use crate::world::{Ctx, Happening, Violation, World};
 
 /// What came of a run.
@@ -31,10 +31,10 @@ pub(crate) struct Run<W: World> {
     flapping: Vec<bool>,
 }
 
-/// The case of a seed, with the schedule that the world's profile draws.
+/// The case of a seed.
 #[must_use]
 pub fn case_of<W: World>(seed: u64) -> Case {
-    generate(seed, &W::profile(seed))
+    W::case(seed)
 }
 
 /// Runs a case and keeps the last `trace` lines of what happened. The same case gives the same report, always.

@@ -11,7 +11,7 @@ use crate::engine::{Micros, Rng};
 use crate::etcd::{Answer, Cluster, Request, Snapshot, WatchEvent};
 use crate::fabric::{Fabric, Item};
 use crate::net::{HostId, Net, NodeId, Place};
-use crate::schedule::{Case, Profile};
+use crate::schedule::{Case, Profile, generate};
 
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,11 @@ pub trait World: Sized {
 
     /// What kind of schedule this seed gets.
     fn profile(seed: u64) -> Profile;
+
+    /// The case of this seed.
+    fn case(seed: u64) -> Case {
+        generate(seed, &Self::profile(seed))
+    }
 
     /// Sets the world up: machines, processes, first records. Every process gets [`Happening::Started`] afterwards. Sizes and
     /// times follow from `case.seed` alone ([`Rng::stream`]), so that a schedule that is made smaller meets the same world.
@@ -192,7 +197,9 @@ impl<E: Debug> Ctx<E> {
         &self.clusters
     }
 
-    fn main_cluster(&self) -> usize {
+    /// Which of [`Ctx::clusters`] most endpoints serve: the one that counts. A forced one beside it does not.
+    #[must_use]
+    pub fn main_cluster(&self) -> usize {
         let [a, b, c] = self.serving;
         usize::from(if b == c { b } else { a })
     }

@@ -125,6 +125,7 @@ impl Cluster {
             Some(Request::Range(prefix)) => {
                 Ok(Payload::Range(Range { revision: self.store.revision(), kvs: self.store.prefix(&prefix) }))
             }
+            Some(Request::Members) => Ok(Payload::Members(self.ids.clone())),
             _ => return,
         };
         self.finish(fabric, m, self.calls[call as usize].entry, call, result);

@@ -19,7 +19,7 @@ impl<W: World> Run<W> {
             }
             Who::Etcd(endpoint) => etcd.get(usize::from(endpoint) % 3).copied(),
             Who::EtcdLeader => {
-                let cluster = &self.ctx.clusters[usize::from(self.ctx.serving[0])];
+                let cluster = &self.ctx.clusters[self.ctx.main_cluster()];
                 cluster.leader().map(|(endpoint, _)| etcd[endpoint])
             }
         }
@@ -178,7 +178,7 @@ impl<W: World> Run<W> {
     }
 
     fn do_once(&mut self, fault: Fault) {
-        let main = usize::from(self.ctx.serving[0]);
+        let main = self.ctx.main_cluster();
         match fault {
             Fault::Election => self.ctx.clusters[main].elect_anew(&mut self.ctx.fabric),
             Fault::Compact { keep } => self.ctx.clusters[main].compact(keep),

@@ -6,6 +6,7 @@
 //! between them, and [`Facts`]: what really happened, from which the invariants I1 to I12 are judged after every event.
 //!
 //! What stands in for the rest: reports of the data travel from the database to every replica instead of through `status/`;
+//! one object stands for all that is published;
 //! requests of people are known at the site at which they were made, and by the execution's kind at the other; workloads are
 //! one call to the provider. The clones of a drill are a flag. Load balancers are left out: the gate itself is asked at every
 //! instant, which is stricter.
@@ -14,8 +15,10 @@ mod board;
 mod data;
 mod driver;
 mod facts;
+mod publish;
 mod replica;
 pub mod setup;
+mod stories;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,17 +26,19 @@ use std::time::Duration;
 use tandem_arbiter::deadman::Poll;
 use tandem_arbiter::gate::Query;
 use tandem_arbiter::pins::Pins;
-use tandem_arbiter::records::{GroupRecord, Key, PLATFORM};
+use tandem_arbiter::records::{GroupRecord, Key, PLATFORM, Record};
 use tandem_arbiter::txn::{self, Op, Txn};
 use tandem_core::failover::{Answer, Effect, Role};
 
 use self::data::{Database, Report};
 pub use self::facts::Facts;
 use self::replica::Replica;
-use self::setup::{GROUPS, Orders, Setup};
+use self::publish::Objects;
+pub use self::publish::Edits;
+use self::setup::{GROUPS, Setup};
 use crate::engine::{Micros, micros};
 use crate::net::{NodeId, Place, Running};
-use crate::schedule::{Case, Profile};
+use crate::schedule::{Case, Profile, generate};
 use crate::world::{Ctx, Happening, Violation, World};
 
 /// What its processes send each other, and set timers for.
@@ -48,6 +53,7 @@ pub enum Msg {
     Look(Micros),
     Poll { from: NodeId, group: usize, id: u64 },
     Polled { id: u64, poll: Poll },
+    Taken { id: u64, poll: Poll },
     Call { from: NodeId, id: u64, effect: Effect },
     Called { id: u64, answer: Answer },
     Restore { epoch: u64 },
@@ -66,7 +72,7 @@ pub struct Failover {
     databases: Vec<Database>,
     first: u16,
     facts: Facts,
-    orders: Orders,
+    objects: Objects,
 }
 
 impl Failover {
@@ -114,6 +120,12 @@ impl Failover {
         self.databases.iter().find(|d| d.group == group && d.place == place).map_or(Role::Unknown, |d| d.role)
     }
 
+    /// The number of the edit that the object of a site has.
+    #[must_use]
+    pub fn edit(&self, place: Place) -> Option<u64> {
+        self.objects.has(place)
+    }
+
     /// The site of a group's committed record, and its epoch.
     #[must_use]
     pub fn holder(&self, group: usize) -> (String, u64) {
@@ -130,7 +142,19 @@ impl World for Failover {
 
     fn profile(seed: u64) -> Profile {
         let t = micros(setup::timing(seed).t());
-        Profile { nudges: setup::NUDGES, warm_up: t, tail: 8 * t, most: 9, ..Profile::of(t) }
+        Profile {
+            nudges: setup::NUDGES,
+            warm_up: t,
+            tail: 8 * t,
+            most: 9,
+            restores: seed % 8 == 5,
+            ..Profile::of(t)
+        }
+    }
+
+    fn case(seed: u64) -> Case {
+        let profile = Self::profile(seed);
+        if seed % 4 == 3 { stories::case(seed, &profile) } else { generate(seed, &profile) }
     }
 
     fn build(ctx: &mut Ctx<Msg>, case: &Case, setup: &Setup) -> Self {
@@ -141,7 +165,11 @@ impl World for Failover {
             others.map(|(name, ..)| Op::put(Key::Group((*name).to_owned()), &GroupRecord::first(Place::A.site())));
         let made = Txn { then: then.collect(), ..Txn::default() };
         ctx.cluster().apply(&made);
-        let pins = Pins { cluster: ctx.cluster().id(), generation: 1, ..Pins::default() };
+        let spec = Op::put(Key::Spec(publish::key()), &Record::Live(publish::first()));
+        let published = ctx.cluster().apply(&Txn { then: vec![spec], ..Txn::default() });
+        let objects = Objects::new(published.revision);
+        let (cluster, members) = (ctx.cluster().id(), ctx.cluster().ids().clone());
+        let pins = Pins { cluster, members, generation: 1, ..Pins::default() };
         let mut replicas = Vec::new();
         for place in [Place::A, Place::B] {
             for number in 0..2 {
@@ -174,14 +202,14 @@ impl World for Failover {
         let first = replicas.first().map_or(0, |replica| replica.node.0);
         let rpo = setup::policy(1, timing).rpo + Duration::from_secs(1);
         let facts = Facts::new(rpo);
-        Self { replicas, databases, first, facts, orders: Orders::new() }
+        Self { replicas, databases, first, facts, objects }
     }
 
     fn handle(&mut self, ctx: &mut Ctx<Msg>, node: NodeId, what: Happening<Msg>) {
         let index = usize::from(node.0.saturating_sub(self.first));
         if let Some(replica) = self.replicas.get_mut(index) {
             self.facts.touch();
-            replica.handle(ctx, &mut self.orders, what);
+            replica.handle(ctx, &mut self.objects, what);
             replica.look_at_gate(ctx);
         } else if let Some(database) = self.databases.get_mut(index - self.replicas.len()) {
             database.handle(ctx, &mut self.facts, what);
@@ -189,8 +217,11 @@ impl World for Failover {
     }
 
     fn check(&mut self, ctx: &Ctx<Msg>) -> Result<(), Violation> {
-        self.facts.follow_cluster(ctx.clusters().len() - 1);
+        self.facts.follow_cluster(ctx.main_cluster());
         self.facts.follow(ctx);
+        for (place, edit) in self.objects.lost.drain(..) {
+            self.facts.overwritten(place, edit);
+        }
         if self.facts.touched() {
             let serving = self.serving(ctx);
             for (group, sites) in serving.into_iter().enumerate() {
@@ -211,12 +242,19 @@ impl World for Failover {
 
     fn settle(&mut self, ctx: &Ctx<Msg>) -> Result<(), Violation> {
         if ctx.clusters().len() > 1 {
-            // After a restore a person has to confirm.
+            // After a restore or a forced new cluster a person has to act.
             return Ok(());
         }
         if let Some(replica) = self.replicas.iter().find(|replica| !replica.alive(ctx)) {
             let what = format!("{} is fenced in the end", ctx.net().name(replica.node));
             return Err(Violation::new("I12 all ends well", what));
+        }
+        let newest = self.facts.edits.published.last().copied();
+        for place in [Place::A, Place::B] {
+            if self.objects.has(place) != newest {
+                let what = format!("edit {:?} at {}, {newest:?} is published", self.objects.has(place), place.site());
+                return Err(Violation::new("I12 all ends well", what));
+            }
         }
         self.facts.settled()
     }

@@ -51,6 +51,8 @@ pub(super) struct Database {
     restored: Option<(Micros, u64)>,
     trouble: Trouble,
     drill: bool,
+    /// What is asked of the Kubernetes API at present, and when it will be done.
+    scaling: Option<(EffectKind, Micros)>,
 }
 
 impl Database {
@@ -79,6 +81,7 @@ impl Database {
             restored: None,
             trouble: Trouble::Mended,
             drill: false,
+            scaling: None,
         }
     }
 
@@ -124,6 +127,7 @@ impl Database {
         self.polls.clear();
         self.fed = None;
         self.restored = None;
+        self.scaling = None;
         ctx.timer(self.node, 0, Msg::PollTick);
         ctx.timer(self.node, 0, Msg::ReportTick);
         if GROUPS[self.group].3 {
@@ -142,10 +146,17 @@ impl Database {
                 ctx.send(self.node, to, Msg::Poll { from: self.node, group: self.group, id: self.poll });
                 ctx.timer(self.node, self.t / 10, Msg::PollTick);
             }
-            Msg::Polled { id, ref poll } => self.polled(id, poll),
+            Msg::Polled { id, poll } if self.trouble(ctx) == Trouble::Busy => {
+                let late = ctx.rng().below(self.t / 5);
+                ctx.timer(self.node, late, Msg::Taken { id, poll });
+            }
+            Msg::Polled { id, ref poll } | Msg::Taken { id, ref poll } => self.polled(id, poll),
             Msg::ReportTick => self.report(ctx, now),
             Msg::Replicate { position, epoch }
-                if self.role == Role::Standby && epoch >= self.follows && self.trouble(ctx) != Trouble::Stalled =>
+                // What was sent earlier comes earlier: a stream does not take back under one epoch what it has brought.
+                if self.role == Role::Standby
+                    && (epoch > self.follows || (epoch == self.follows && position >= self.position))
+                    && self.trouble(ctx) != Trouble::Stalled =>
             {
                 self.follows = epoch;
                 self.position = position;
@@ -220,7 +231,11 @@ impl Database {
         let (begun, position, boot) = (ctx.now(), self.position, self.boot);
         // A commit takes some milliseconds; now and then a disk or a lock makes it wait.
         let slow = ctx.rng().per_mille(60);
-        let takes = if slow { ctx.rng().below(SECOND) } else { ctx.rng().between(MS, 20 * MS) };
+        let takes = match (self.trouble(ctx), slow) {
+            (Trouble::Busy, _) => ctx.rng().below(self.t / 2),
+            (_, true) => ctx.rng().below(SECOND),
+            (_, false) => ctx.rng().between(MS, 20 * MS),
+        };
         ctx.timer(self.node, takes, Msg::Commit { begun, epoch, position, boot });
     }
 
@@ -245,8 +260,23 @@ impl Database {
         } else {
             self.carry_out(ctx, facts, effect)
         };
-        let after = if trouble == Trouble::Late { self.t / 3 } else { MS };
+        let after = if trouble == Trouble::Late { self.t / 3 } else { MS } + self.workloads(ctx, kind);
         ctx.send_after(self.node, from, after, Msg::Called { id, answer });
+    }
+
+    /// How much longer the Kubernetes API makes a call take. It alone is slow, what was asked of it goes on: who asks again
+    /// does not begin anew.
+    fn workloads(&mut self, ctx: &Ctx<Msg>, kind: EffectKind) -> Micros {
+        let slow = ctx.slow_api(self.place);
+        if !matches!(kind, EffectKind::ScaleActive | EffectKind::ScaleStandby) || (slow == 0 && self.scaling.is_none()) {
+            return 0;
+        }
+        let now = ctx.boot_clock(self.node);
+        let ready = self.scaling.filter(|(scaled, _)| *scaled == kind).map_or(now + slow, |(_, ready)| ready);
+        // Once the API is quick again, nothing keeps it.
+        let ready = ready.min(now + slow);
+        self.scaling = Some((kind, ready)).filter(|_| ready > now);
+        ready.saturating_sub(now)
     }
 
     fn carry_out(&mut self, ctx: &mut Ctx<Msg>, facts: &mut Facts, effect: Effect) -> Answer {

@@ -22,8 +22,9 @@ use tandem_core::failover::{
 use super::Msg;
 use super::board::{JournalHeld, group_of};
 use super::data::Report;
+use super::publish::Objects;
 use super::replica::{Asked, Replica};
-use super::setup::{Ask, GROUPS, Orders, automatic as automatic_request, index, members, policy};
+use super::setup::{Ask, GROUPS, automatic as automatic_request, index, members, policy};
 use crate::engine::{MS, micros};
 use crate::etcd::Request as Etcd;
 use crate::net::Place;
@@ -62,13 +63,13 @@ impl Driver {
     }
 }
 
-fn wall() -> jiff::Timestamp {
+pub(super) fn wall() -> jiff::Timestamp {
     jiff::Timestamp::UNIX_EPOCH
 }
 
 impl Replica {
     /// One round.
-    pub(super) fn drive(&mut self, ctx: &mut Ctx<Msg>, orders: &mut Orders) {
+    pub(super) fn drive(&mut self, ctx: &mut Ctx<Msg>, objects: &mut Objects) {
         let now = self.now(ctx);
         self.look_soon(ctx, micros(self.timing.attempt()));
         self.claims.observe(now, &self.board.records);
@@ -87,6 +88,7 @@ impl Replica {
             self.read_members(ctx);
             self.look_soon(ctx, 30 * MS);
         }
+        self.synchronise(ctx, objects);
         for group in 0..GROUPS.len() {
             self.begin_by_itself(ctx, group);
         }
@@ -96,7 +98,7 @@ impl Replica {
         }
         let turns = self.turns(&open);
         for held in open {
-            self.one(ctx, orders, &held, &turns);
+            self.one(ctx, objects, &held, &turns);
         }
     }
 
@@ -133,13 +135,13 @@ impl Replica {
         all
     }
 
-    fn request(&self, orders: &Orders, journal: &Journal) -> Request {
+    fn request(&self, objects: &Objects, journal: &Journal) -> Request {
         automatic_request(&journal.execution)
             .map(|request| Request {
-                abort: orders.get(&(self.place, journal.execution.clone())).is_some_and(|order| order.abort),
+                abort: objects.orders.get(&(self.place, journal.execution.clone())).is_some_and(|order| order.abort),
                 ..request
             })
-            .or_else(|| orders.get(&(self.place, journal.execution.clone())).cloned())
+            .or_else(|| objects.orders.get(&(self.place, journal.execution.clone())).cloned())
             .unwrap_or_default()
     }
 
@@ -246,7 +248,7 @@ impl Replica {
         self.look_soon(ctx, MS);
     }
 
-    fn one(&mut self, ctx: &mut Ctx<Msg>, orders: &Orders, held: &JournalHeld, turns: &BTreeMap<String, Turn>) {
+    fn one(&mut self, ctx: &mut Ctx<Msg>, objects: &Objects, held: &JournalHeld, turns: &BTreeMap<String, Turn>) {
         let now = self.now(ctx);
         let journal = &held.seen.journal;
         let Some(group) = index(&journal.group) else { return };
@@ -264,7 +266,7 @@ impl Replica {
             execution_revision: held.seen.created,
             journal_since: held.since,
             settled: !self.driver.unsettled.contains(&journal.group),
-            request: self.request(orders, journal),
+            request: self.request(objects, journal),
             turn: turns.get(&journal.group).cloned().unwrap_or(Turn::Now),
             release_seen: claim.is_some(),
             answers: self.driver.answers.get(&journal.group).cloned().unwrap_or_default(),
@@ -446,7 +448,7 @@ impl Replica {
     }
 
     /// What people at this site ask for.
-    pub(super) fn asked(&mut self, ctx: &mut Ctx<Msg>, orders: &mut Orders, ask: Ask) {
+    pub(super) fn asked(&mut self, ctx: &mut Ctx<Msg>, objects: &mut Objects, ask: Ask) {
         let hold = HoldRecord { by: "li".to_owned(), reason: "nudged".to_owned(), since: wall() };
         match ask {
             Ask::Switchover(group) | Ask::Failover(group) => {
@@ -471,7 +473,7 @@ impl Replica {
             Ask::Abort => {
                 for held in self.board.open() {
                     let key = (self.place, held.seen.journal.execution.clone());
-                    orders.entry(key).or_default().abort = true;
+                    objects.orders.entry(key).or_default().abort = true;
                 }
                 self.look_soon(ctx, MS);
             }
@@ -485,6 +487,7 @@ impl Replica {
                 self.send(ctx, Asked::Other, Etcd::Txn(txn));
             }
             Ask::End => self.resign(ctx),
+            Ask::Edit => objects.edit(self.place),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_arbiter::records::{GroupRecord, Hold, Key, Phase, Versioned};
+use tandem_arbiter::records::{
+    ConflictRecord, GroupRecord, Hold, Key, Phase, Record, Versioned, decode, decode_spec,
+};
 use tandem_arbiter::store::mvcc::Change;
 use tandem_arbiter::txn::Kv;
 use tandem_arbiter::txn::holds;
@@ -12,6 +14,7 @@ use tandem_core::failover::{ExecutionKind, Journal, Outcome, Side, Step, Token};
 
 use super::Msg;
 use super::board::{group_of, journal_of};
+use super::publish::{self, Edits};
 use super::setup::GROUPS;
 use crate::engine::{Micros, seconds};
 use crate::net::Place;
@@ -40,6 +43,8 @@ pub struct Facts {
     pub refused: BTreeMap<(usize, Place), Micros>,
     /// When each epoch was committed, in real time.
     pub epochs: BTreeMap<(String, u64), (Micros, String)>,
+    /// What became of what people edited.
+    pub edits: Edits,
     /// Calls that were refused because of their token.
     pub refused_calls: u64,
     /// The order in which groups were taken or claimed, with the site.
@@ -103,6 +108,15 @@ impl Facts {
                         }
                     }
                     Ok(Key::Hold(hold)) => drop(self.holds.insert(hold)),
+                    Ok(Key::Spec(key)) => {
+                        if let Ok(Record::Live(record)) = decode_spec(&key, &kv.value) {
+                            self.edits.published.extend(publish::number(&record.spec));
+                        }
+                    }
+                    Ok(Key::Conflict(_)) => {
+                        let record = decode::<ConflictRecord>(&kv.value).ok();
+                        self.edits.conflicts.extend(record.and_then(|record| publish::number(&record.local)));
+                    }
                     _ => {}
                 }
             }
@@ -272,6 +286,14 @@ impl Facts {
             let what =
                 format!("{name}: {} answers 200, {} holds it under epoch {}", site.site(), record.active, record.epoch);
             self.broken("I6 traffic only to the holder", what);
+        }
+    }
+
+    /// A replica overwrote an edit at a site: it has to be somewhere else.
+    pub(super) fn overwritten(&mut self, place: Place, edit: u64) {
+        if !self.edits.published.contains(&edit) && !self.edits.conflicts.contains(&edit) {
+            let what = format!("edit {edit} at {} was overwritten: {:?}", place.site(), self.edits);
+            self.broken("nothing is lost in silence", what);
         }
     }
 

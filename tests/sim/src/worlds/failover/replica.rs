@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tandem_arbiter::deadman::Poll;
 use tandem_arbiter::gate::{Gate, Query, SharedGate};
+use tandem_arbiter::guards::Guard;
 use tandem_arbiter::membership::{Act, Identity, LeaderToken, Machine, Outcome, Timing, View};
 use tandem_arbiter::peers::{ClaimWatch, MembersRead, PeerWatch};
 use tandem_arbiter::pins::{ClusterIdentity, Pins};
@@ -16,7 +17,8 @@ use tandem_arbiter::txn::{Kv, Op, Txn, TxnAnswer};
 use super::Msg;
 use super::board::{Board, group_of, journal_of};
 use super::driver::{Driver, Sent};
-use super::setup::{Ask, GROUPS, Orders, Setup};
+use super::publish::{Objects, Overwrite, Publication};
+use super::setup::{Ask, GROUPS, Setup};
 use crate::engine::{MS, Micros, SECOND, micros};
 use crate::etcd::{Answer, Payload, Request, WatchEvent};
 use crate::net::{NodeId, Place};
@@ -38,6 +40,11 @@ pub(super) enum Asked {
         execution: String,
         group: String,
     },
+    /// The object's record, to compare the object with it.
+    Spec,
+    Publish(Box<Publication>),
+    /// A conflict, after which the object is overwritten.
+    Conflict(Box<Overwrite>),
     /// A hold, a resignation: what becomes of it is seen elsewhere.
     Other,
 }
@@ -69,6 +76,10 @@ pub(super) struct Replica {
     pub(super) members: Option<MembersRead>,
     pub(super) driver: Driver,
     endpoint: usize,
+    /// Counts what made requests go elsewhere, ...
+    connections: u64,
+    /// ... and how far that had come when the arbiter was last compared with the pins.
+    compared: u64,
     due: Micros,
     begun: Micros,
     beating: bool,
@@ -110,6 +121,8 @@ impl Replica {
             members: None,
             driver: Driver::default(),
             endpoint: place.index(),
+            connections: 0,
+            compared: 0,
             due: 0,
             begun: 0,
             beating: false,
@@ -176,14 +189,14 @@ impl Replica {
         if self.place == Place::A { Place::B } else { Place::A }
     }
 
-    pub(super) fn handle(&mut self, ctx: &mut Ctx<Msg>, orders: &mut Orders, what: Happening<Msg>) {
+    pub(super) fn handle(&mut self, ctx: &mut Ctx<Msg>, objects: &mut Objects, what: Happening<Msg>) {
         match what {
             Happening::Started => self.start(ctx),
             Happening::Stopped => self.forget(),
-            Happening::Nudged(number) => self.asked(ctx, orders, Ask::of(number)),
-            Happening::Answer(answer) => self.answer(ctx, answer),
+            Happening::Nudged(number) => self.asked(ctx, objects, Ask::of(number)),
+            Happening::Answer(answer) => self.answer(ctx, objects, answer),
             Happening::Watch(event) => self.watched(ctx, event),
-            Happening::Event(message) => self.event(ctx, orders, message),
+            Happening::Event(message) => self.event(ctx, objects, message),
         }
     }
 
@@ -221,7 +234,7 @@ impl Replica {
         self.look_soon(ctx, MS);
     }
 
-    fn event(&mut self, ctx: &mut Ctx<Msg>, orders: &mut Orders, message: Msg) {
+    fn event(&mut self, ctx: &mut Ctx<Msg>, objects: &mut Objects, message: Msg) {
         match message {
             Msg::Tick => self.tick(ctx),
             Msg::Again(tag) if tag == self.pause && self.beating => self.again(ctx),
@@ -237,7 +250,7 @@ impl Replica {
             Msg::Feed(feed) => self.list(ctx, feed),
             Msg::Look(at) if self.look_at == Some(at) => {
                 self.look_at = None;
-                self.drive(ctx, orders);
+                self.drive(ctx, objects);
             }
             Msg::Poll { from, group, id } => {
                 let now = self.now(ctx);
@@ -280,7 +293,8 @@ impl Replica {
     fn beat(&mut self, ctx: &mut Ctx<Msg>) {
         let Some(machine) = &self.machine else { return };
         if machine.must_look() {
-            self.send(ctx, Asked::Identity, Request::Range(Key::Generation.to_string()));
+            self.compared = self.connections;
+            self.send(ctx, Asked::Identity, Request::Members);
         } else {
             let (txn, sent) = (machine.beat(), ctx.boot_clock(self.node));
             self.send(ctx, Asked::Beat { sent }, Request::Txn(txn));
@@ -298,8 +312,15 @@ impl Replica {
         ctx.timer(self.node, self.due.saturating_sub(now), Msg::Tick);
     }
 
-    fn failed(&mut self, ctx: &mut Ctx<Msg>, asked: Asked) {
+    /// Requests go to another endpoint from now on. All of a replica's requests share it, and before the next heartbeat counts
+    /// the arbiter is compared with the pins.
+    fn turn(&mut self) {
         self.endpoint += 1;
+        self.connections += 1;
+    }
+
+    fn failed(&mut self, ctx: &mut Ctx<Msg>, asked: Asked) {
+        self.turn();
         match asked {
             Asked::Beat { .. } | Asked::Identity => {
                 if let Some(machine) = &mut self.machine {
@@ -314,15 +335,18 @@ impl Replica {
             Asked::Members => self.driver.reading = false,
             Asked::Move(sent) => self.lost(ctx, &sent),
             Asked::ReadBack { execution, group } => self.read_back(ctx, execution, group),
-            Asked::Other => {}
+            // What became of it is read before the next is decided.
+            Asked::Spec | Asked::Publish(_) | Asked::Conflict(_) | Asked::Other => {}
         }
     }
 
-    fn answer(&mut self, ctx: &mut Ctx<Msg>, answer: Answer) {
+    fn answer(&mut self, ctx: &mut Ctx<Msg>, objects: &mut Objects, answer: Answer) {
         let Some(asked) = self.pending.remove(&answer.tag) else { return };
         let cluster = answer.cluster;
         match (asked, answer.result) {
-            (Asked::Identity, Ok(_)) => self.identified(ctx, cluster),
+            (Asked::Identity, Ok(Payload::Members(members))) => {
+                self.identified(ctx, &ClusterIdentity { cluster, members });
+            }
             (Asked::Members, Ok(Payload::Range(range))) => self.read_peer(ctx, &range),
             (Asked::List(feed), Ok(Payload::Range(range))) => self.listed(ctx, feed, &range),
             (Asked::Beat { sent }, Ok(Payload::Txn(txn))) => self.beaten(ctx, sent, &TxnAnswer { cluster, ..txn }),
@@ -341,17 +365,19 @@ impl Replica {
                 self.driver.settle(&group);
                 self.look_soon(ctx, MS);
             }
+            (Asked::Spec, Ok(Payload::Txn(txn))) => self.compare(ctx, objects, txn.one(0)),
+            (Asked::Publish(publication), Ok(Payload::Txn(txn))) => objects.published(self.place, &publication, &txn),
+            (Asked::Conflict(overwrite), Ok(_)) => objects.overwrite(self.place, &overwrite),
             (Asked::Other, _) => {}
             (asked, _) => self.failed(ctx, asked),
         }
     }
 
-    fn identified(&mut self, ctx: &mut Ctx<Msg>, cluster: u64) {
+    fn identified(&mut self, ctx: &mut Ctx<Msg>, found: &ClusterIdentity) {
         let now = self.now(ctx);
-        let found = ClusterIdentity { cluster, members: [].into() };
         self.fed = true;
         let Some(machine) = &mut self.machine else { return };
-        if machine.looked(now, &found).is_ok() {
+        if machine.looked(now, found).is_ok() {
             self.beat(ctx);
         } else {
             self.publish(ctx);
@@ -363,6 +389,9 @@ impl Replica {
         self.fed = true;
         let now = self.now(ctx);
         let Some(machine) = &mut self.machine else { return };
+        if self.connections != self.compared {
+            machine.connected();
+        }
         match machine.answered(Duration::from_micros(sent), now, answer) {
             Ok(Outcome::Counted) => {
                 self.acts = machine.acts(now).into();
@@ -456,9 +485,16 @@ impl Replica {
 
     fn read_peer(&mut self, ctx: &mut Ctx<Msg>, range: &Range) {
         self.driver.reading = false;
-        let read = MembersRead::new(self.other().site(), range);
+        let mut read = MembersRead::new(self.other().site(), range);
         let now = self.now(ctx);
         self.peer.read(now, &read);
+        if !self.setup.guards.on(Guard::ClaimFreshList)
+            && self.claims.pending().next().is_some()
+            && let Some(before) = &self.members
+        {
+            // What the guard forbids: going by the members that were listed before the release, and asking those alone.
+            read.members.retain(|member| before.members.iter().any(|known| known.replica == member.replica));
+        }
         if self.members.as_ref().is_none_or(|before| before.revision <= read.revision) {
             self.members = Some(read);
         }
@@ -503,7 +539,7 @@ impl Replica {
                     // What cannot be followed counts as held.
                     self.board.holds = None;
                 }
-                self.endpoint += 1;
+                self.turn();
                 ctx.timer(self.node, 500 * MS, Msg::Feed(feed));
             }
         }

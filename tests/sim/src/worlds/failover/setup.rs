@@ -1,6 +1,5 @@
 //! Sizes, groups, settings, and what people and providers can be nudged to.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -35,7 +34,7 @@ impl Setup {
 }
 
 /// The guards that can be left out, by name.
-pub const MUTATIONS: [(&str, Guard); 15] = [
+pub const MUTATIONS: [(&str, Guard); 16] = [
     ("take-over-range", Guard::TakeOverRange),
     ("take-over-group", Guard::TakeOverGroup),
     ("own-first-sight", Guard::OwnFirstSight),
@@ -51,6 +50,7 @@ pub const MUTATIONS: [(&str, Guard); 15] = [
     ("fence-token", Guard::FenceToken),
     ("journal-compare", Guard::JournalCompare),
     ("leader-compare", Guard::LeaderCompare),
+    ("pins", Guard::Pins),
 ];
 
 impl FromStr for Setup {
@@ -84,6 +84,8 @@ pub enum Ask {
     Unhold,
     /// The replica is ended well, and starts anew.
     End,
+    /// The object at this site is edited.
+    Edit,
 }
 
 impl Ask {
@@ -97,6 +99,7 @@ impl Ask {
             Self::Hold => 7,
             Self::Unhold => 8,
             Self::End => 9,
+            Self::Edit => 11,
         }
     }
 
@@ -108,6 +111,7 @@ impl Ask {
             7 => Self::Hold,
             8 => Self::Unhold,
             9 => Self::End,
+            11 => Self::Edit,
             n => Self::Switchover(n as usize % GROUPS.len()),
         }
     }
@@ -138,10 +142,12 @@ pub enum Trouble {
     Drill,
     /// It does not receive what the other site writes.
     Stalled,
+    /// Its machine is short of everything: commits take long, and the agent comes to the answers of its polls late.
+    Busy,
 }
 
 impl Trouble {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Fails,
         Self::Hangs,
         Self::Late,
@@ -153,6 +159,7 @@ impl Trouble {
         Self::NoRoom,
         Self::Drill,
         Self::Stalled,
+        Self::Busy,
     ];
 
     /// The number of this nudge.
@@ -241,5 +248,3 @@ pub(super) fn automatic(execution: &str) -> Option<Request> {
     Some(Request { automatic: Some(watched), ..Request::default() })
 }
 
-/// What people asked for, as the objects at each site have it.
-pub(super) type Orders = BTreeMap<(Place, String), Request>;
