@@ -142,14 +142,7 @@ impl World for Failover {
 
     fn profile(seed: u64) -> Profile {
         let t = micros(setup::timing(seed).t());
-        Profile {
-            nudges: setup::NUDGES,
-            warm_up: t,
-            tail: 8 * t,
-            most: 9,
-            restores: seed % 8 == 5,
-            ..Profile::of(t)
-        }
+        Profile { nudges: setup::NUDGES, warm_up: t, tail: 8 * t, most: 9, ..Profile::of(t) }
     }
 
     fn case(seed: u64) -> Case {
