@@ -32,9 +32,9 @@ use tandem_core::failover::{Answer, Effect, Role};
 
 use self::data::{Database, Report};
 pub use self::facts::Facts;
-use self::replica::Replica;
-use self::publish::Objects;
 pub use self::publish::Edits;
+use self::publish::Objects;
+use self::replica::Replica;
 use self::setup::{GROUPS, Setup};
 use crate::engine::{Micros, micros};
 use crate::net::{NodeId, Place, Running};
@@ -86,9 +86,7 @@ impl Failover {
     #[must_use]
     pub fn active(&self, ctx: &Ctx<Msg>, group: usize) -> BTreeSet<Place> {
         let query = Query::Active(GROUPS[group].0.to_owned());
-        let says = |replica: &&Replica| {
-            ctx.net().running(replica.node) == Running::Yes && replica.active(ctx, &query)
-        };
+        let says = |replica: &&Replica| ctx.net().running(replica.node) == Running::Yes && replica.active(ctx, &query);
         self.replicas.iter().filter(says).map(|replica| replica.place).collect()
     }
 
@@ -256,6 +254,8 @@ impl World for Failover {
         let Facts { records, journals, accepted, refused, epochs, moved, refused_calls, .. } = &self.facts;
         writeln!(out, "{records:?} {journals:?} {accepted:?} {refused:?} {epochs:?} {moved:?} {refused_calls}")?;
         self.replicas.iter().try_for_each(|replica| replica.tell(ctx, out))?;
-        self.databases.iter().try_for_each(|d| writeln!(out, "{:?} {:?} {} {}", d.node, d.role, d.position, d.highest()))
+        self.databases
+            .iter()
+            .try_for_each(|d| writeln!(out, "{:?} {:?} {} {}", d.node, d.role, d.position, d.highest()))
     }
 }

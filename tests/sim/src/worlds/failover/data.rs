@@ -268,7 +268,8 @@ impl Database {
     /// does not begin anew.
     fn workloads(&mut self, ctx: &Ctx<Msg>, kind: EffectKind) -> Micros {
         let slow = ctx.slow_api(self.place);
-        if !matches!(kind, EffectKind::ScaleActive | EffectKind::ScaleStandby) || (slow == 0 && self.scaling.is_none()) {
+        if !matches!(kind, EffectKind::ScaleActive | EffectKind::ScaleStandby) || (slow == 0 && self.scaling.is_none())
+        {
             return 0;
         }
         let now = ctx.boot_clock(self.node);

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_arbiter::records::{
-    ConflictRecord, GroupRecord, Hold, Key, Phase, Record, Versioned, decode, decode_spec,
-};
+use tandem_arbiter::records::{ConflictRecord, GroupRecord, Hold, Key, Phase, Record, Versioned, decode, decode_spec};
 use tandem_arbiter::store::mvcc::Change;
 use tandem_arbiter::txn::Kv;
 use tandem_arbiter::txn::holds;

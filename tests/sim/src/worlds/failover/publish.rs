@@ -11,8 +11,8 @@ use tandem_arbiter::records::{ConflictRecord, Key, PLATFORM, decode_spec};
 use tandem_arbiter::txn::{self, Kv, Mandate, Op, SpecChange, Txn, TxnAnswer};
 use tandem_core::failover::Request;
 use tandem_core::sync::{
-    ConflictSeed, FollowPlan, Kind, LocalView, ObjectKey, Origin, PublishPlan, Record, Restraint, SpecRecord, Versioned,
-    mint_id, plan_follow, plan_publish, spec_hash, with_id,
+    ConflictSeed, FollowPlan, Kind, LocalView, ObjectKey, Origin, PublishPlan, Record, Restraint, SpecRecord,
+    Versioned, mint_id, plan_follow, plan_publish, spec_hash, with_id,
 };
 
 use super::Msg;
@@ -182,8 +182,7 @@ impl Replica {
         match plan_publish(site, Some(view), Some(&record), Restraint::None) {
             PublishPlan::Publish { base, id } => {
                 let spec = view.spec.clone();
-                let origin =
-                    Origin { site: site.to_owned(), uid: view.uid.clone(), generation: view.generation };
+                let origin = Origin { site: site.to_owned(), uid: view.uid.clone(), generation: view.generation };
                 let next = SpecRecord { id: id.clone(), spec: with_id(&spec, &id), origin, ..first() };
                 let mandate = Mandate { authority: platform.revision, leader: leader.mod_revision };
                 let change = SpecChange { base, record: Record::Live(next) };

@@ -247,4 +247,3 @@ pub(super) fn automatic(execution: &str) -> Option<Request> {
     let watched = execution.strip_prefix("auto-")?.rsplit('-').next()?.parse().ok()?;
     Some(Request { automatic: Some(watched), ..Request::default() })
 }
-
