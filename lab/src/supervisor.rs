@@ -183,8 +183,7 @@ impl Supervisor {
         if self.is_closing() || !slot.seen().wanted {
             return Ok(None);
         }
-        let clock =
-            if program.is_operator() { WrongClock::read(&layout.clock(&program.place))? } else { None };
+        let clock = if program.is_operator() { WrongClock::read(&layout.clock(&program.place))? } else { None };
         let log = layout.log(&program.place, &program.name);
         let child = program.start(&plan.namespace(&program.place), &log, clock.as_ref())?;
         let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(ProcessId::of);

@@ -158,7 +158,9 @@ pub(crate) async fn fault_18_of_opposite_requests_one_wins(world: Arc<World>) {
     let (a, b) = (world.client("dc-a").await, world.client("dc-b").await);
     let (one, two, three) =
         tokio::join!(tandem_tests::apply(&a, &out), tandem_tests::apply(&b, &back), tandem_tests::apply(&b, &again));
-    (one.unwrap(), two.unwrap(), three.unwrap());
+    for asked in [one, two, three] {
+        asked.unwrap();
+    }
     let mut moves = 0;
     for (site, name) in [("dc-a", "opposite-out"), ("dc-b", "opposite-back"), ("dc-b", "opposite-again")] {
         let how = world.phase_ended(site, name).await;

@@ -82,7 +82,7 @@ fn may_remove(seen: &ArbiterSeen, removed: u64) -> Result<(), String> {
     }
 }
 
-fn refused(why: String) -> ArbiterError {
+fn refused(why: &str) -> ArbiterError {
     ArbiterError::Refused(format!("not replaced: {why}"))
 }
 
@@ -104,7 +104,7 @@ async fn choose(
     let arbiter = &access.arbiter;
     let generation = arbiter.generation().await?.map(|record| record.value);
     if generation.as_ref().is_some_and(|record| record.phase == RestorePhase::Restoring) {
-        return Err(refused("a restore was begun and not ended: run tandem arbiter restore first".to_owned()));
+        return Err(refused("a restore was begun and not ended: run tandem arbiter restore first"));
     }
     let cluster = arbiter.store().identity().await?.identity.cluster;
     let generation = generation.map_or(1, |record| record.generation);
@@ -120,14 +120,14 @@ async fn choose(
         let ids = seen.members.iter().map(|member| member.id).collect::<BTreeSet<_>>();
         // One of which nothing has been done yet may be left alone.
         if open.stage(&ids) != Some(0) {
-            return Err(refused(format!("the replacement of {} was begun: end it first", open.name)));
+            return Err(refused(&format!("the replacement of {} was begun: end it first", open.name)));
         }
     }
     let member = seen.members.iter().find(|member| is_it(&member.name, member.id));
     let member = member.ok_or_else(|| {
         ArbiterError::Usage(format!("there is no member {}: tandem arbiter status lists them", args.member))
     })?;
-    may_remove(seen, member.id).map_err(refused)?;
+    may_remove(seen, member.id).map_err(|why| refused(&why))?;
     let peer_urls = if args.peer_urls.is_empty() { member.peer_urls.clone() } else { args.peer_urls.clone() };
     let called = name(&seen.members, member.id);
     output::note(&match lang {
@@ -176,14 +176,14 @@ pub(super) async fn run(access: &Access, args: &ReplaceArgs, lang: Lang) -> Resu
     loop {
         if begun.elapsed() >= patience {
             let why = "it takes too long; run this again, it goes on. tandem arbiter status shows where it stands";
-            return Err(refused(why.to_owned()));
+            return Err(refused(why));
         }
         let seen = look(&access.config, &access.admin).await;
-        let by = endpoint(&seen, replacement.removed).ok_or_else(|| refused("no other member answers".to_owned()))?;
-        match next(&replacement, &seen.members).map_err(refused)? {
+        let by = endpoint(&seen, replacement.removed).ok_or_else(|| refused("no other member answers"))?;
+        match next(&replacement, &seen.members).map_err(|why| refused(&why))? {
             Next::Remove => {
                 // Looked at once more: a member may have been lost since it was asked for.
-                may_remove(&seen, replacement.removed).map_err(refused)?;
+                may_remove(&seen, replacement.removed).map_err(|why| refused(&why))?;
                 settled(access.admin.remove(by, replacement.removed).await).await?;
                 output::result(&match lang {
                     Lang::En => format!("{} is removed\n", replacement.name),

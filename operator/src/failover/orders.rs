@@ -42,7 +42,7 @@ pub(super) fn request(context: &Context, journal: &Journal) -> Option<Request> {
         automatic: None,
         expected_epoch: record.groups.get(&journal.group).copied(),
         approvals_wanted: record.approvals_wanted,
-        accept_data_loss: record.accept_data_loss.clone(),
+        accept_data_loss: record.accept_data_loss,
         despite_not_ready: record.despite_not_ready,
         approvals: record.approvals.clone(),
         abort: record.abort,

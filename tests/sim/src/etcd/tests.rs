@@ -85,6 +85,10 @@ impl World for Writer {
         Ok(())
     }
 
+    fn tell(&self, _: &Ctx<Self::Event>, out: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        write!(out, "{:?}", self.answers)
+    }
+
     fn settle(&mut self, _: &Ctx<u64>) -> Result<(), Violation> {
         Ok(())
     }

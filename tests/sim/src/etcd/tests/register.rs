@@ -109,6 +109,10 @@ impl World for Register {
         self.violation.take().map_or(Ok(()), Err)
     }
 
+    fn tell(&self, _: &Ctx<Self::Event>, out: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        write!(out, "{:?}", (&self.history, &self.acknowledged))
+    }
+
     fn settle(&mut self, ctx: &Ctx<Timer>) -> Result<(), Violation> {
         let fail = |invariant, what: String| Err(Violation::new(invariant, what));
         let cluster = &ctx.clusters()[0];
@@ -228,6 +232,8 @@ impl Register {
         let (wrote, revision, found) = match payload {
             Payload::Range(range) => (false, range.revision, range.kvs.first().map_or(0, |kv| value(&kv.value))),
             Payload::Txn(txn) => (txn.succeeded, txn.revision, txn.one(0).map_or(0, |kv| value(&kv.value))),
+            // Nobody asks for the members here.
+            Payload::Members(_) => return,
         };
         match operation.did {
             Did::Write(value) | Did::Swap(_, value) if wrote => {

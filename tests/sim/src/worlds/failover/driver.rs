@@ -155,7 +155,7 @@ impl Replica {
         if !self.silent(name, now) {
             debug_assert!(
                 self.situation(ctx, group, self.place)
-                    .is_none_or(|situation| matches!(automatic(name, &situation, now), Trigger::Not(_)))
+                    .is_none_or(|situation| matches!(automatic(&situation, now), Trigger::Not(_)))
             );
             return;
         }
