@@ -86,12 +86,15 @@ fn refused(why: &str) -> ArbiterError {
     ArbiterError::Refused(format!("not replaced: {why}"))
 }
 
-/// An endpoint whose member is this one, or any other than the one that goes.
+/// The endpoint to ask for changes: the leader's, or that of any other member than the one that goes. A member that does not
+/// lead hands a promotion on to the leader, in etcd 3.4 without saying who asked for it, so that with users it is refused.
 fn endpoint(seen: &ArbiterSeen, removed: u64) -> Option<&str> {
-    let mut of_others = seen.endpoints.iter().filter(|endpoint| {
-        endpoint.status.as_ref().is_ok_and(|status| status.member != removed && status.leader != 0 && !status.learner)
+    let of_others = seen.endpoints.iter().filter_map(|endpoint| {
+        let status = endpoint.status.as_ref().ok()?;
+        let usable = status.member != removed && status.leader != 0 && !status.learner;
+        usable.then_some((status.member != status.leader, endpoint.endpoint.as_str()))
     });
-    of_others.next().map(|endpoint| endpoint.endpoint.as_str())
+    of_others.min_by_key(|(follows, _)| *follows).map(|(_, endpoint)| endpoint)
 }
 
 /// The replacement to carry out: the one that was begun, or a new one.
@@ -352,6 +355,15 @@ mod tests {
         {
             assert!(next(&replacement(None), &members(strange)).is_err());
         }
+    }
+
+    #[test]
+    fn the_leader_is_asked_unless_it_is_the_one_that_goes() {
+        let mut all = seen(&[2, 1, 3]);
+        assert_eq!(endpoint(&all, 3), Some("https://192.0.2.1:2379"));
+        assert_eq!(endpoint(&all, 1), Some("https://192.0.2.2:2379"));
+        all.endpoints.retain(|endpoint| endpoint.status.as_ref().is_ok_and(|status| status.member == 3));
+        assert_eq!(endpoint(&all, 3), None);
     }
 
     #[test]
