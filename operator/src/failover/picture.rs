@@ -157,7 +157,9 @@ impl Picture {
         let told = |site: &String| {
             *site == self.me || self.heard.contains(site) || link.peers().proof(site, self.now.boot).is_some()
         };
-        link.seen().is_some() && link.board().is_complete() && self.sites.iter().all(told)
+        // The holds of this very picture: the board may have become whole since it was taken, and what is not known would be
+        // taken for a hold, which takes back what goes well.
+        link.seen().is_some() && self.holds.is_some() && self.sites.iter().all(told)
     }
 
     /// What is known of a group that would move to `target`.
