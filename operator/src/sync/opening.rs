@@ -12,15 +12,22 @@ use tandem_core::sync::ObjectKey;
 
 /// How often it is looked whether it may open.
 const LOOK: Duration = Duration::from_millis(200);
+/// For how long it is waited until everything is taken in. Every publication compares the revision of what it replaces: a site
+/// that opens too early finds conflicts, one that never opens is an authority nobody can work with.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opens this site for writes whenever it has gained authority, for ever.
 pub async fn run_opening(context: Context) {
+    let mut waits: Option<Duration> = None;
     loop {
+        if context.link.claimed().is_none() || context.link.open_for_writes() {
+            waits = None;
+        }
         if context.link.leadership().is_some()
             && context.link.claimed().is_some()
             && context.link.seen().is_some()
             && !context.link.open_for_writes()
-            && let Err(error) = look(&context).await
+            && let Err(error) = look(&context, *waits.get_or_insert(context.link.uptime())).await
         {
             tracing::warn!(error = %Chain(&error), "not open for writes yet");
         }
@@ -28,7 +35,7 @@ pub async fn run_opening(context: Context) {
     }
 }
 
-async fn look(context: &Context) -> Result<(), LinkError> {
+async fn look(context: &Context, since: Duration) -> Result<(), LinkError> {
     let (revision, listed) = context.link.spec_revisions().await?;
     let held: BTreeMap<ObjectKey, i64> = context
         .index
@@ -36,17 +43,35 @@ async fn look(context: &Context) -> Result<(), LinkError> {
         .into_iter()
         .filter_map(|key| context.index.record(&key).map(|record| (key, record.revision)))
         .collect();
-    if taken_in(&listed, &held) {
+    let open = missing(&listed, &held);
+    if open.is_empty() {
         context.link.caught_up(revision);
         tracing::info!(revision, "everything published before the claim is taken in; open for writes");
+    } else if context.link.uptime().saturating_sub(since) >= PATIENCE {
+        let some: Vec<String> = open.iter().take(5).map(ToString::to_string).collect();
+        tracing::error!(
+            revision,
+            missing = open.len(),
+            ?some,
+            "not everything is taken in; open for writes all the same"
+        );
+        context.link.caught_up(revision);
     }
     Ok(())
 }
 
-/// Whether what is held is what is listed, or newer. What is listed under 0 cannot be read.
+/// What is listed and not held, or older; and what is held and not listed any more. What is listed under 0 cannot be read.
+fn missing(listed: &BTreeMap<ObjectKey, i64>, held: &BTreeMap<ObjectKey, i64>) -> Vec<ObjectKey> {
+    let old = listed
+        .iter()
+        .filter(|(key, revision)| **revision != 0 && held.get(*key).is_none_or(|held| held < *revision))
+        .map(|(key, _)| key);
+    old.chain(held.keys().filter(|key| !listed.contains_key(*key))).cloned().collect()
+}
+
+#[cfg(test)]
 fn taken_in(listed: &BTreeMap<ObjectKey, i64>, held: &BTreeMap<ObjectKey, i64>) -> bool {
-    listed.iter().all(|(key, revision)| *revision == 0 || held.get(key).is_some_and(|held| held >= revision))
-        && held.keys().all(|key| listed.contains_key(key))
+    missing(listed, held).is_empty()
 }
 
 #[cfg(test)]
