@@ -132,7 +132,7 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@$(call LAB_TEST,tandem-lab,lifecycle)
 	$(call say,end to end on a lab)
 	@$(call LAB_TEST,tandem-tests,e2e)
-	$(call say,staged faults: who is active, on a lab (about 5 minutes))
+	$(call say,staged faults: who is active, on a lab (about 4 minutes))
 	@$(call LAB_TEST,tandem-tests,failover)
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)
