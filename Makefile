@@ -40,7 +40,7 @@ help: ## list the targets
 	@printf 'Tandem: two data centres, one city.\n\n'
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@printf '\nSettings: INVENTORY=%s LAB=%s TANDEM_CACHE=%s TANDEM_KUBE_BIN=%s\n' \
-		'$(INVENTORY)' '$(LAB)' '$(TANDEM_CACHE)' "$${TANDEM_KUBE_BIN:-(built from Debian's source package)}"
+		'$(INVENTORY)' '$(LAB)' '$(TANDEM_CACHE)' "$${TANDEM_KUBE_BIN:-(built from the Debian source package)}"
 
 .PHONY: up
 up: root programs control-plane ## start two data centres with the city's agencies in them
