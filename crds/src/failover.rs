@@ -5,7 +5,7 @@
 
 use crate::common::{DNS_LABEL, DNS_NAME};
 use crate::status::HasConditions;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -285,10 +285,10 @@ pub struct FailoverStatus {
     pub message_zh: String,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub began: Option<Time>,
+    pub began: Option<MicroTime>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Time>,
+    pub ended: Option<MicroTime>,
     /// The order in which groups move.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<FailoverWave>,
@@ -349,10 +349,10 @@ pub struct GroupMove {
     pub epoch: u64,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub began: Option<Time>,
+    pub began: Option<MicroTime>,
     /// When it ended: it serves at the target, or was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Time>,
+    pub ended: Option<MicroTime>,
     /// Why it waits, in one word; empty where it does not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -382,10 +382,10 @@ pub struct MoveStep {
     pub step: String,
     /// When it began, by the driver's wall clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub began: Option<Time>,
+    pub began: Option<MicroTime>,
     /// When it ended, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Time>,
+    pub ended: Option<MicroTime>,
     /// How it ended: Done, SkippedUnreachable, SkippedNoData or Failed; empty while it is under way.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub outcome: String,

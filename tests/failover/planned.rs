@@ -6,6 +6,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_crds::Kind;
+use tandem_tests::audit::AuditLog;
 use tandem_tests::gates::check;
 use tandem_tests::{api, built_in, eventually, fixtures};
 
@@ -60,6 +61,13 @@ pub(crate) async fn a_switchover_and_the_way_back(world: Arc<World>) {
     println!("failback: {} s without service", done.data["status"]["rtoSeconds"]);
     world.active("dc-a").await;
     world.strength("dc-a", "web", 2).await;
+    eventually("moves that have ended to be written no more", PATIENCE, || async {
+        let logs = ["dc-a", "dc-b"].map(|site| AuditLog::from_now(world.lab.dir(), site));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let about = |write: &String| write.contains(" failovers ");
+        logs.iter().all(|log| !log.writes_by("tandem-operator").iter().any(about)).then_some(())
+    })
+    .await;
 }
 
 pub(crate) async fn fault_17_the_same_request_twice_is_one_execution(world: Arc<World>) {

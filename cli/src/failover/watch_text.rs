@@ -4,7 +4,7 @@ use super::plan_text::kind;
 use super::table::{self, duration};
 use crate::language::Lang;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ fn message<'a>(english: &'a str, chinese: &'a str, lang: Lang) -> &'a str {
     if lang == Lang::Zh && !chinese.is_empty() { chinese } else { english }
 }
 
-fn between(from: Option<&Time>, to: Option<&Time>, now: Timestamp) -> Option<f64> {
+fn between(from: Option<&MicroTime>, to: Option<&MicroTime>, now: Timestamp) -> Option<f64> {
     let from = from?.0;
     let to = to.map_or(now, |time| time.0);
     Some(to.duration_since(from).as_secs_f64().max(0.0))
@@ -210,7 +210,7 @@ pub fn transitions(before: Option<&Failover>, after: &Failover, now: Timestamp, 
     let name = after.name_any();
     let status = after.status.clone().unwrap_or_default();
     let old = before.and_then(|before| before.status.clone());
-    let at = |time: Option<&Time>| time.map_or(now, |time| time.0).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let at = |time: Option<&MicroTime>| time.map_or(now, |time| time.0).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     if old.as_ref().map(|old| (old.phase, &old.reason)) != Some((status.phase, &status.reason)) {
         let ended = status.ended.as_ref().filter(|_| status.phase.ended());
         let mut line = format!("{} {name} {}", at(ended), phase(status.phase, lang));

@@ -4,7 +4,7 @@
 //! that it can be approved, paused and aborted at the site that is left.
 
 use super::picture::{Picture, ReadySince, wall};
-use super::{orders, shown, unasked};
+use super::{JournalHeld, orders, shown, unasked};
 use crate::chain::Chain;
 use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tandem_arbiter::records::{RequestRecord, Versioned};
 use tandem_core::failover::{AcceptDataLoss, Approval, ExecutionKind, Reason};
 use tandem_crds::validation::broken_rules;
-use tandem_crds::{Failover, FailoverSelector, FailoverStatus, FailoverType, Why};
+use tandem_crds::{Failover, FailoverSelector, FailoverStatus, FailoverType, GroupMove, Why};
 
 pub(super) const KIND: &str = "Failover";
 const MANAGER: &str = "tandem/failover";
@@ -40,6 +40,9 @@ fn resource() -> ApiResource {
     )
 }
 
+/// What has ended for longer when a replica begins to lead is not shown anew: people may have deleted it.
+const MISSED: Duration = Duration::from_secs(600);
+
 /// Keeps this site's `Failover` objects in memory, for ever.
 pub async fn watch_requests(context: Context) {
     let api = context.cluster.api(&resource(), None);
@@ -52,14 +55,17 @@ pub async fn watch_requests(context: Context) {
 pub async fn run_requests(context: Context) {
     let mut ready = ReadySince::new();
     let mut changes = context.link.board().changes();
+    // The leadership under which was looked last: with a new one, what ended between the two is shown as well.
+    let mut looked = None;
     loop {
         changes.mark_unchanged();
-        if context.link.leadership().is_some()
+        if let Some(token) = context.link.leadership()
             && context.cluster.own.is_synced(KIND)
             && context.link.board().is_complete()
             && context.link.seen().is_some()
         {
-            look(&context, &mut ready).await;
+            let first = looked.replace(token.mod_revision) != Some(token.mod_revision);
+            look(&context, &mut ready, first).await;
         }
         tokio::time::sleep(if context.link.board().open_journals().len() < MANY { GATHER } else { GATHER_MANY }).await;
         tokio::select! {
@@ -70,7 +76,7 @@ pub async fn run_requests(context: Context) {
     }
 }
 
-async fn look(context: &Context, ready: &mut ReadySince) {
+async fn look(context: &Context, ready: &mut ReadySince, first: bool) {
     let objects = context.cluster.own.of_kind(KIND);
     let mut requests = context.link.board().requests();
     if objects.is_empty() && requests.is_empty() && unasked::is_quiet(context) {
@@ -78,28 +84,55 @@ async fn look(context: &Context, ready: &mut ReadySince) {
     }
     let picture = Picture::take(context, ready);
     requests.extend(unasked::requests(context, &picture, ready));
-    let mut here: BTreeSet<String> = BTreeSet::new();
+    let mut here: Vec<(String, Failover)> = Vec::new();
     for object in &objects {
-        let failover = match serde_json::to_value(&**object).and_then(serde_json::from_value::<Failover>) {
-            Ok(failover) => failover,
+        match serde_json::to_value(&**object).and_then(serde_json::from_value::<Failover>) {
+            Ok(failover) => here.push((execution(&failover).to_owned(), failover)),
             Err(error) => {
                 tracing::error!(name = object.metadata.name, error = %Chain(&error), "a Failover does not decode");
-                continue;
             }
-        };
-        here.insert(execution(&failover).to_owned());
-        let record = requests.get(execution(&failover)).cloned();
-        if let Err(error) = reconcile(context, &picture, &failover, record).await {
-            tracing::warn!(name = object.metadata.name, error, "a Failover is not brought in line yet");
         }
     }
-    for (id, record) in requests.iter().filter(|(id, _)| !here.contains(*id)) {
+    // First what nobody at this site sees yet: it may be over before the others are brought in line.
+    let known: BTreeSet<&String> = here.iter().map(|(id, _)| id).collect();
+    for (id, record) in requests.iter().filter(|(id, _)| !known.contains(id)) {
+        let journals = context.link.board().execution(id);
         // A quick move has ended before the other site has looked at it once; it is shown there as long as anything is open.
-        let open = context.link.board().execution(id).values().any(|held| !held.seen.journal.over);
-        if open || !shown::is_over(context, &picture, id, &record.value) {
+        let open = journals.values().any(|held| !held.seen.journal.over);
+        let missed = first && ended_since(&journals, wall() - MISSED);
+        if open || missed || !shown::is_over(context, &picture, id, &record.value) {
             make(context, id, &record.value).await;
         }
     }
+    for (id, failover) in &here {
+        let record = requests.get(id).cloned();
+        if record.is_some() && is_settled(failover, &context.link.board().execution(id)) {
+            continue;
+        }
+        if let Err(error) = reconcile(context, &picture, failover, record).await {
+            tracing::warn!(request = id, error, "a Failover is not brought in line yet");
+        }
+    }
+}
+
+/// Whether a move has ended, and after this time.
+fn ended_since(journals: &BTreeMap<String, JournalHeld>, time: jiff::Timestamp) -> bool {
+    journals.values().filter_map(|held| held.seen.journal.evidence.last()).any(|last| last.begun >= time)
+}
+
+/// Whether an object shows the end of all its moves: nothing can change there any more, and what becomes of its groups later is
+/// another request's.
+fn is_settled(failover: &Failover, journals: &BTreeMap<String, JournalHeld>) -> bool {
+    let Some(status) = &failover.status else { return false };
+    let shown = |group: &GroupMove| {
+        journals.get(&group.name).is_none_or(|held| {
+            let journal = &held.seen.journal;
+            journal.over && group.step == format!("{:?}", journal.step)
+        })
+    };
+    status.phase.ended()
+        && status.observed_generation == failover.metadata.generation
+        && status.groups.iter().all(shown)
 }
 
 /// The execution's id: two objects with one are one.
@@ -364,5 +397,52 @@ async fn write(context: &Context, failover: &Failover, mut status: FailoverStatu
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(Chain(&error).to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use tandem_arbiter::records::JournalSeen;
+    use tandem_core::failover::{Journal, Outcome, Step};
+
+    fn at(second: i64) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(second).unwrap()
+    }
+
+    fn held(step: Step, over: bool) -> BTreeMap<String, JournalHeld> {
+        let first = Journal::new(("x", "g"), ExecutionKind::Switchover, ("dc-a", "dc-b"), 3, at(10));
+        let journal = Journal { over, ..first.advanced(step, Outcome::Done, "", at(20)) };
+        let seen = JournalSeen { revision: 9, created: 8, journal };
+        BTreeMap::from([("g".to_owned(), JournalHeld { seen, since: Duration::ZERO })])
+    }
+
+    fn shows(phase: &str, step: &str) -> Failover {
+        serde_json::from_value(json!({
+            "apiVersion": "tandem.dev/v1alpha1", "kind": KIND, "metadata": {"name": "x", "generation": 2},
+            "spec": {"type": "Switchover", "selector": {"groups": ["g"]}, "reason": "a test"},
+            "status": {"phase": phase, "observedGeneration": 2, "groups": [{"name": "g", "step": step}]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_object_is_settled_once_it_shows_the_end_of_all_its_moves() {
+        assert!(is_settled(&shows("Completed", "Protected"), &held(Step::Protected, true)));
+        assert!(is_settled(&shows("Completed", "Protected"), &BTreeMap::new()), "its journals were collected");
+        assert!(!is_settled(&shows("Running", "Protected"), &held(Step::Protected, true)));
+        assert!(!is_settled(&shows("Completed", "Resyncing"), &held(Step::Protected, true)), "one step is not shown");
+        assert!(!is_settled(&shows("Completed", "Resyncing"), &held(Step::Resyncing, false)));
+        let mut edited = shows("Completed", "Protected");
+        edited.metadata.generation = Some(3);
+        assert!(!is_settled(&edited, &held(Step::Protected, true)), "somebody asks for something");
+    }
+
+    #[test]
+    fn what_ended_before_a_while_is_not_shown_anew() {
+        assert!(ended_since(&held(Step::Protected, true), at(20)));
+        assert!(!ended_since(&held(Step::Protected, true), at(21)));
+        assert!(!ended_since(&BTreeMap::new(), at(0)));
     }
 }

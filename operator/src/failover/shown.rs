@@ -4,8 +4,8 @@ use super::JournalHeld;
 use super::orders::{self, Order};
 use super::picture::{Picture, wall};
 use crate::context::Context;
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use jiff::{Timestamp, Unit};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_arbiter::records::RequestRecord;
@@ -157,8 +157,8 @@ fn one(
     if let Some(why) = why.map(Why::from) {
         (shown.reason, shown.message, shown.message_zh) = (why.reason, why.message, why.message_zh);
     }
-    shown.began = journal.evidence.first().map(|first| Time(first.begun));
-    shown.ended = ended(journal).map(Time);
+    shown.began = journal.evidence.first().map(|first| time(first.begun));
+    shown.ended = ended(journal).map(time);
     shown.rto_seconds = refused_for(journal, picture.facts.get(name).map(|facts| facts.policy.timing.take_over));
     shown.steps = journal.evidence.iter().map(step).collect();
     shown
@@ -185,11 +185,16 @@ fn waiting(picture: &Picture, record: &RequestRecord, name: &str, order: &Order)
     }
 }
 
+/// A journal's time as the object bears it: what it would not bear would make it differ from what is shown, for ever.
+fn time(at: Timestamp) -> MicroTime {
+    MicroTime(at.round(Unit::Microsecond).unwrap_or(at))
+}
+
 fn step(evidence: &Evidence) -> MoveStep {
     MoveStep {
         step: format!("{:?}", evidence.step),
-        began: Some(Time(evidence.begun)),
-        ended: evidence.ended.map(Time),
+        began: Some(time(evidence.begun)),
+        ended: evidence.ended.map(time),
         outcome: evidence.outcome.map(|outcome| format!("{outcome:?}")).unwrap_or_default(),
         evidence: evidence.note.clone(),
     }
@@ -325,5 +330,20 @@ mod tests {
         let back = Journal { step: Step::RolledBack, over: true, ..planned(Step::RolledBack) };
         journals.insert("h".to_owned(), held(back));
         assert_eq!(overall(&record, &groups, &journals).0, FailoverPhase::PartlyCompleted);
+    }
+
+    #[test]
+    fn a_status_reads_back_as_it_was_written() {
+        let at = Timestamp::from_nanosecond(1_790_000_000_123_456_789).unwrap();
+        let shown = Journal::new(("x", "g"), ExecutionKind::Switchover, ("dc-a", "dc-b"), 3, at)
+            .advanced(Step::Fencing, Outcome::Done, "", at);
+        let group = GroupMove {
+            began: Some(time(at)),
+            steps: shown.evidence.iter().map(step).collect(),
+            ..GroupMove::default()
+        };
+        let status = FailoverStatus { groups: vec![group], began: Some(time(at)), ..FailoverStatus::default() };
+        let read: FailoverStatus = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
+        assert_eq!(read, status, "else it is written again and again");
     }
 }
