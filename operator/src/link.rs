@@ -23,7 +23,7 @@ use tandem_arbiter::records::{
     BrakeRecord, Confirmation, ConflictRecord, DataRecord, GroupRecord, JournalSeen, Key, LeaderRecord, Phase,
     StatusRecord, decode,
 };
-use tandem_arbiter::store::{EtcdAdmin, EtcdConfig, EtcdStore, Store, StoreError};
+use tandem_arbiter::store::{Compared, Comparison, EtcdAdmin, EtcdConfig, EtcdStore, Store, StoreError};
 use tandem_arbiter::txn::Mandate;
 use tandem_core::ledger;
 use tandem_core::sync::{ConflictSeed, ObjectKey, Record, Tripped, Versioned};
@@ -154,7 +154,7 @@ pub struct Changes {
 /// The arbiter. Cloning gives another handle to the same one.
 #[derive(Clone, Debug)]
 pub struct Link {
-    arbiter: Arbiter<EtcdStore>,
+    arbiter: Arbiter<Compared<EtcdStore>>,
     site: String,
     preferred: String,
     view: watch::Receiver<View>,
@@ -214,10 +214,12 @@ impl Link {
         let (sender, view) = watch::channel(View::default());
         let gate = SharedGate::new(Gate::new(&config.site, &config.replica, 1, timing));
         let wake = Arc::<Notify>::default();
+        let comparison = Comparison::new(Arc::clone(&wake));
         let identity =
             Identity { site: config.site.clone(), replica: config.replica.clone(), incarnation, generation: 1 };
         let link = Self {
-            arbiter: Arbiter::new(store.clone(), &config.site),
+            // Longer than a heartbeat takes that was asked for.
+            arbiter: Arbiter::new(Compared::new(store.clone(), comparison.clone(), timing.heartbeat()), &config.site),
             site: config.site.clone(),
             preferred: config.preferred_authority.clone(),
             view,
@@ -230,7 +232,7 @@ impl Link {
             etcd: Arc::new((etcd, admin)),
             peers: Arc::default(),
         };
-        let running = Running { identity, timing, gate, pins: Some(config.pins_file.clone()), wake };
+        let running = Running { identity, timing, gate, pins: Some(config.pins_file.clone()), wake, comparison };
         Ok((link, Beat { store, running, sender }))
     }
 
@@ -254,7 +256,7 @@ impl Link {
 
     /// The arbiter's operations.
     #[must_use]
-    pub fn arbiter(&self) -> &Arbiter<EtcdStore> {
+    pub fn arbiter(&self) -> &Arbiter<Compared<EtcdStore>> {
         &self.arbiter
     }
 

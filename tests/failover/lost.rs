@@ -19,7 +19,7 @@ pub(crate) async fn fault_13_a_lost_api_server_moves_nothing(world: Arc<World>) 
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
     for group in GROUPS {
-        eventually(&format!("{group} to be active at dc-a, by both replicas"), 2 * T, || async {
+        eventually(&format!("{group} to be active at dc-a, by both replicas"), PATIENCE, || async {
             (world.gates.answers("dc-a", group).len() == 2 && world.gates.is_active("dc-a", group)).then_some(())
         })
         .await;

@@ -71,7 +71,11 @@ impl<S: Store> Arbiter<S> {
         let mut sites: BTreeMap<String, Range> = BTreeMap::new();
         for kv in range.kvs {
             if let Ok(Key::Member { site, .. }) = kv.key.parse() {
-                let of_site = sites.entry(site).or_insert(Range { revision: range.revision, kvs: Vec::new() });
+                let of_site = sites.entry(site).or_insert(Range {
+                    revision: range.revision,
+                    kvs: Vec::new(),
+                    origin: range.origin,
+                });
                 of_site.kvs.push(kv);
             }
         }

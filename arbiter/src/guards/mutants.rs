@@ -15,7 +15,7 @@ use crate::pins::{ClusterIdentity, Pins};
 use crate::records::{Entry, GroupRecord, HoldRecord, JournalSeen, Key, Phase, Versioned, decode};
 use crate::store::{Range, SimStore};
 use crate::testing::{at, journal};
-use crate::txn::{self, Acting, Move, Op, Txn};
+use crate::txn::{self, Acting, Move, Op, Origin, Txn};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -86,7 +86,10 @@ impl World {
     fn members(&self) -> MembersRead {
         let get = Txn { then: vec![Op::range(Key::members("dc-a"))], ..Txn::default() };
         let answer = self.store.apply(&get).unwrap();
-        MembersRead::new("dc-a", &Range { revision: self.store.revision(), kvs: answer.read(0).to_vec() })
+        MembersRead::new(
+            "dc-a",
+            &Range { revision: self.store.revision(), kvs: answer.read(0).to_vec(), origin: Origin::default() },
+        )
     }
 
     fn begin(&self, kind: ExecutionKind) {

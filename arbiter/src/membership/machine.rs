@@ -10,7 +10,8 @@ use crate::gate::{Gate, SharedGate};
 use crate::guards::{Guard, Guards};
 use crate::pins::{ClusterIdentity, Mismatch, Observed, Pins, check};
 use crate::records::{GenerationRecord, GroupRecord, Key, LeaderRecord, MemberRecord, Versioned};
-use crate::txn::{self, Kv, Server, Txn, TxnAnswer};
+use crate::store::Counts;
+use crate::txn::{self, Kv, Origin, Server, Txn, TxnAnswer};
 
 /// A key's `mod_revision`, and since when it has been seen to stand there.
 #[derive(Clone, Copy, Debug)]
@@ -169,6 +170,17 @@ impl Machine {
         self.look
     }
 
+    /// Whose answers count, beside those to heartbeats.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        match (&self.pins, self.looked_at) {
+            _ if !self.guards.on(Guard::Pins) => Counts::Everybodys,
+            (None, _) => Counts::Everybodys,
+            (Some(_), None) => Counts::Nobodys,
+            (Some(pins), Some(server)) => Counts::Of(Origin { cluster: pins.cluster, server }),
+        }
+    }
+
     /// As [`Machine::looked_at`], where there is but one server.
     ///
     /// # Errors
@@ -214,6 +226,7 @@ impl Machine {
             self.gate.with(|gate| gate.bar(now, &mismatch.to_string()));
             self.deadline = None;
             self.look = self.pins.is_some();
+            self.looked_at = None;
         }
         found
     }
@@ -268,7 +281,7 @@ impl Machine {
         // term: a forced new cluster keeps its id and its revision, and has to elect a leader.
         let record = answer.one(4).map(read::<GenerationRecord>).transpose()?;
         let observed = Observed {
-            cluster: Some(answer.cluster),
+            cluster: Some(answer.origin.cluster),
             members: None,
             generation: Some(Observed::generation(record.as_ref())),
             revision: Some(answer.revision),
@@ -276,7 +289,7 @@ impl Machine {
         if let Err(mismatch) = self.compare(received, &observed) {
             return Ok(Outcome::Mismatch(mismatch));
         }
-        if self.pins.is_some() && self.guards.on(Guard::Pins) && self.looked_at != Some(answer.server) {
+        if self.pins.is_some() && self.guards.on(Guard::Pins) && self.looked_at != Some(answer.origin.server) {
             self.look = true;
         }
         if self.look {
@@ -449,7 +462,7 @@ impl Machine {
 
     /// Takes in the answer to a campaign that was received at this time.
     pub fn campaigned(&mut self, received: Duration, answer: &TxnAnswer) {
-        if answer.succeeded {
+        if answer.succeeded && self.counts().allow(answer.origin) {
             let Identity { replica, incarnation, .. } = self.identity.clone();
             let mark = Mark { revision: answer.revision, since: received };
             self.leader = Some((LeaderRecord { replica, incarnation }, mark));

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::gate::{Gate, SharedGate};
 use crate::pins::{Mismatch, NotAccepted, Observed, Pins, read_acceptance, read_pins, write_pins};
 use crate::records::{GenerationRecord, Key, ReplacementsRecord};
-use crate::store::{Met, Store, StoreError};
+use crate::store::{Comparison, Counts, Met, Store, StoreError};
 use crate::txn::{Op, Txn, TxnAnswer};
 
 /// Beats every `T/5` until `stop`, campaigns when the site has no leader, and publishes what is known with every answer. On
@@ -36,7 +36,7 @@ pub async fn run_membership<S: Store, C: Clock>(
 ) -> Result<(), MembershipError> {
     let Identity { site, replica, generation, .. } = &identity;
     let gate = SharedGate::new(Gate::new(site, replica, *generation, timing));
-    run(store, Running { identity, timing, gate, pins: None, wake: Arc::default() }, clock, view, stop).await
+    run(store, Running::without_pins(identity, timing, gate), clock, view, stop).await
 }
 
 /// What a membership runs with.
@@ -54,6 +54,17 @@ pub struct Running {
     /// Asks for a heartbeat before the next is due: notified by whoever feeds the gate a release by this site, so that the
     /// claimant hears of it at once.
     pub wake: Arc<Notify>,
+    /// Where it is said whose answers count beside those to heartbeats.
+    pub comparison: Comparison,
+}
+
+impl Running {
+    /// A membership for which nothing is pinned: whatever answers counts.
+    #[must_use]
+    pub fn without_pins(identity: Identity, timing: Timing, gate: SharedGate) -> Self {
+        let wake = Arc::<Notify>::default();
+        Self { identity, timing, gate, pins: None, comparison: Comparison::new(Arc::clone(&wake)), wake }
+    }
 }
 
 /// As [`run_membership`], with a gate that others see and with pins.
@@ -74,8 +85,8 @@ pub async fn run<S: Store, C: Clock>(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), MembershipError> {
     let mut stop = pin!(stop);
-    let Running { identity, timing, gate, pins, wake } = running;
-    let mut runner = Runner::new(store, identity, timing, clock, gate, pins).await?;
+    let (wake, timing) = (Arc::clone(&running.wake), running.timing);
+    let mut runner = Runner::new(store, running, clock).await?;
     let mut ticks = interval(timing.heartbeat());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -90,6 +101,7 @@ pub async fn run<S: Store, C: Clock>(
         };
         if let Err(error) = round {
             view.send_replace(View::default());
+            runner.comparison.set(Counts::Nobodys);
             return Err(error);
         }
     }
@@ -109,6 +121,7 @@ struct Runner<S, C> {
     machine: Machine,
     gate: SharedGate,
     pins: Option<PathBuf>,
+    comparison: Comparison,
     kept: Kept,
     /// The generation for which it was reported what this replica had seen.
     reported: u64,
@@ -125,22 +138,25 @@ struct Kept {
 }
 
 impl<S: Store, C: Clock> Runner<S, C> {
-    async fn new(
-        store: S,
-        identity: Identity,
-        timing: Timing,
-        clock: C,
-        gate: SharedGate,
-        path: Option<PathBuf>,
-    ) -> Result<Self, MembershipError> {
+    async fn new(store: S, running: Running, clock: C) -> Result<Self, MembershipError> {
+        let Running { identity, timing, gate, pins, comparison, .. } = running;
         let machine = Machine::with_gate(identity.clone(), timing, gate.clone());
         let kept = Kept::default();
         let (reported, refused) = (0, None);
-        let mut runner = Self { store, identity, timing, clock, machine, gate, pins: path, kept, reported, refused };
+        let mut runner =
+            Self { store, identity, timing, clock, machine, gate, pins, comparison, kept, reported, refused };
         if let Some(pins) = runner.load().await? {
             runner.begin(pins);
         }
+        runner.say_who_counts();
         Ok(runner)
+    }
+
+    /// Tells whoever asks the same store whose answers count.
+    fn say_who_counts(&self) {
+        // What is to be pinned and is not yet is nobody.
+        let unpinned = self.pins.is_some() && self.machine.pins().is_none();
+        self.comparison.set(if unpinned { Counts::Nobodys } else { self.machine.counts() });
     }
 
     async fn load(&self) -> Result<Option<Pins>, MembershipError> {
@@ -181,7 +197,9 @@ impl<S: Store, C: Clock> Runner<S, C> {
     async fn round(&mut self, view: &watch::Sender<View>) -> Result<(), MembershipError> {
         let begun = Instant::now();
         while begun.elapsed() < self.timing.heartbeat() {
-            if !self.ready(view).await? {
+            let ready = self.ready(view).await?;
+            self.say_who_counts();
+            if !ready {
                 sleep(self.timing.attempt() / 10).await;
                 continue;
             }
@@ -192,7 +210,9 @@ impl<S: Store, C: Clock> Runner<S, C> {
                 sleep(self.timing.attempt() / 10).await;
                 continue;
             };
-            match self.machine.answered(sent, self.clock.now(), &answer)? {
+            let outcome = self.machine.answered(sent, self.clock.now(), &answer)?;
+            self.say_who_counts();
+            match outcome {
                 Outcome::Counted => {
                     view.send_replace(self.machine.view());
                     self.keep_pins(false).await;
@@ -439,7 +459,7 @@ fn generation() -> Txn {
 
 /// What was observed of an arbiter, where both answers are of one server in one term.
 fn observed(met: &Met, answer: &TxnAnswer) -> Result<Option<Observed>, MembershipError> {
-    if answer.cluster != met.identity.cluster || answer.server != met.server {
+    if answer.origin != met.origin() {
         return Ok(None);
     }
     let record = answer.one(0).map(read::<GenerationRecord>).transpose()?;

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use self::admin::{EtcdAdmin, Member, MemberStatus};
-use self::convert::{answer, batch, failure, kv, request, server};
+use self::convert::{answer, batch, failure, kv, origin, request, server};
 use super::{Cause, Met, Range, Store, StoreError, Watch};
 use crate::pins::ClusterIdentity;
-use crate::txn::{Kv, Txn, TxnAnswer};
+use crate::txn::{Kv, Origin, Txn, TxnAnswer};
 
 /// The most an answer may weigh, in bytes. etcd's own limit is on requests; a range of many keys weighs more.
 const MOST_BYTES: usize = 64 << 20;
@@ -167,6 +167,7 @@ impl EtcdStore {
         let header = response.header().map_or(0, etcd_client::ResponseHeader::revision);
         Ok(Page {
             revision: revision.unwrap_or(header),
+            origin: response.header().map(origin).unwrap_or_default(),
             more: response.more(),
             kvs: response.kvs().iter().map(kv).collect::<Result<_, _>>()?,
         })
@@ -204,6 +205,7 @@ async fn connect(config: EtcdConfig) -> Result<Vec<(String, Client)>, StoreError
 
 struct Page {
     revision: i64,
+    origin: Origin,
     more: bool,
     kvs: Vec<Kv>,
 }
@@ -235,10 +237,13 @@ impl Store for EtcdStore {
     async fn range(&self, prefix: &str) -> Result<Range, StoreError> {
         // The first page is linearizable; the others are read at its revision and so need no more than that.
         let mut page = self.page(prefix, None, None).await?;
-        let mut range = Range { revision: page.revision, kvs: Vec::new() };
+        let mut range = Range { revision: page.revision, kvs: Vec::new(), origin: page.origin };
         range.kvs.append(&mut page.kvs);
         while page.more && !range.kvs.is_empty() {
             page = self.page(prefix, range.kvs.last(), Some(range.revision)).await?;
+            if page.origin != range.origin {
+                return Err(StoreError::Unavailable(Cause::new("the pages of one answer came from two servers")));
+            }
             range.kvs.append(&mut page.kvs);
         }
         Ok(range)

@@ -1,5 +1,6 @@
 //! Where the records are kept: etcd, or a simulated store that behaves like it. Both pass the same contract tests.
 
+mod compared;
 mod etcd;
 mod sim;
 
@@ -8,11 +9,12 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 
+pub use compared::{Compared, Comparison, Counts};
 pub use etcd::{EtcdAdmin, EtcdConfig, EtcdStore, Member, MemberStatus};
 pub use sim::{Loss, SimStore, Snapshot, WatchFaults, mvcc};
 
 use crate::pins::ClusterIdentity;
-use crate::txn::{InvalidTxn, Kv, Server, Txn, TxnAnswer};
+use crate::txn::{InvalidTxn, Kv, Origin, Server, Txn, TxnAnswer};
 
 /// What went wrong with a store.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -60,6 +62,14 @@ pub struct Met {
     pub server: Server,
 }
 
+impl Met {
+    /// Where it comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin { cluster: self.identity.cluster, server: self.server }
+    }
+}
+
 /// The keys with a prefix, as they stood at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -67,6 +77,8 @@ pub struct Range {
     pub revision: i64,
     /// The keys, in order.
     pub kvs: Vec<Kv>,
+    /// Who answered.
+    pub origin: Origin,
 }
 
 /// What happened to one key.
@@ -110,6 +122,8 @@ pub struct WatchBatch {
     pub revision: i64,
     /// The events; none in a mere report of progress.
     pub events: Vec<Event>,
+    /// Who says so.
+    pub origin: Origin,
 }
 
 /// A running watch. It ends with the first error; watch again from the revision after the last batch.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use self::mvcc::Mvcc;
 use super::{Cause, Met, Range, Store, StoreError, Watch, WatchBatch};
 use crate::pins::ClusterIdentity;
-use crate::txn::{Server, Txn, TxnAnswer};
+use crate::txn::{Origin, Server, Txn, TxnAnswer};
 
 /// Where an answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,8 +172,10 @@ impl SimStore {
         if state.hold_watches {
             return Step::Wait;
         }
+        let origin = state.origin();
+        let from_here = |batch: WatchBatch| Step::Yield(Ok(WatchBatch { origin, ..batch }));
         if let Some(batch) = cursor.again.pop_front() {
-            return Step::Yield(Ok(batch));
+            return from_here(batch);
         }
         if cursor.next < state.mvcc.compacted() {
             return Step::Yield(Err(StoreError::Compacted { from: state.mvcc.compacted() }));
@@ -193,15 +195,19 @@ impl SimStore {
         {
             cursor.next = second.revision + 1;
             cursor.again.push_back(first);
-            return Step::Yield(Ok(second));
+            return from_here(second);
         }
-        Step::Yield(Ok(first))
+        from_here(first)
     }
 }
 
 impl State {
     fn txn(&mut self, txn: &Txn) -> TxnAnswer {
-        TxnAnswer { cluster: self.identity.cluster, server: self.server, ..self.mvcc.txn(txn) }
+        TxnAnswer { origin: self.origin(), ..self.mvcc.txn(txn) }
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { cluster: self.identity.cluster, server: self.server }
     }
 
     /// splitmix64 (Steele, Lea, Flood 2014): enough for faults, and the same everywhere.
@@ -256,7 +262,7 @@ impl Store for SimStore {
         if state.down {
             return Err(StoreError::Unavailable(Cause::new("the simulated store is down")));
         }
-        Ok(Range { revision: state.mvcc.revision(), kvs: state.mvcc.prefix(prefix) })
+        Ok(Range { revision: state.mvcc.revision(), kvs: state.mvcc.prefix(prefix), origin: state.origin() })
     }
 
     async fn identity(&self) -> Result<Met, StoreError> {

@@ -204,6 +204,15 @@ pub struct Server {
     pub term: u64,
 }
 
+/// Where an answer comes from: which cluster, and which process of it in which term.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The cluster's id.
+    pub cluster: u64,
+    /// Who answered.
+    pub server: Server,
+}
+
 /// The answer to a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TxnAnswer {
@@ -213,10 +222,9 @@ pub struct TxnAnswer {
     pub revision: i64,
     /// What each operation of the branch read, in order; empty for writes.
     pub reads: Vec<Vec<Kv>>,
-    /// Id of the cluster that answered; compared with the one that is pinned, whatever connection it came over.
-    pub cluster: u64,
-    /// Who answered: on another one than before, the arbiter's members are compared again.
-    pub server: Server,
+    /// Who answered: compared with the cluster that is pinned, whatever connection it came over; and with another server than
+    /// before, the arbiter's members are compared again.
+    pub origin: Origin,
 }
 
 impl TxnAnswer {

@@ -335,8 +335,12 @@ mod tests {
     #[test]
     fn a_status_reads_back_as_it_was_written() {
         let at = Timestamp::from_nanosecond(1_790_000_000_123_456_789).unwrap();
-        let shown = Journal::new(("x", "g"), ExecutionKind::Switchover, ("dc-a", "dc-b"), 3, at)
-            .advanced(Step::Fencing, Outcome::Done, "", at);
+        let shown = Journal::new(("x", "g"), ExecutionKind::Switchover, ("dc-a", "dc-b"), 3, at).advanced(
+            Step::Fencing,
+            Outcome::Done,
+            "",
+            at,
+        );
         let group = GroupMove {
             began: Some(time(at)),
             steps: shown.evidence.iter().map(step).collect(),

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use tandem_arbiter::store::mvcc::Mvcc;
 use tandem_arbiter::store::{Cause, Range, StoreError, WatchBatch};
-use tandem_arbiter::txn::{Txn, TxnAnswer};
+use tandem_arbiter::txn::{Origin, Server, Txn, TxnAnswer};
 
 use crate::engine::{MS, Micros};
 use crate::fabric::Fabric;
@@ -99,8 +99,8 @@ pub struct Answer {
     pub tag: u64,
     /// The endpoint that answered.
     pub endpoint: usize,
-    /// The cluster's id, as every answer's header bears it.
-    pub cluster: u64,
+    /// Who answered, as every answer's header says; nobody where the connection just ended.
+    pub origin: Origin,
     /// What came.
     pub result: Result<Payload, Failure>,
 }
@@ -121,8 +121,8 @@ impl Answer {
 pub struct WatchEvent {
     /// The watch's tag.
     pub tag: u64,
-    /// The cluster's id.
-    pub cluster: u64,
+    /// Who says so.
+    pub origin: Origin,
     /// Whole revisions, or why it ended.
     pub result: Result<WatchBatch, Failure>,
 }
@@ -298,7 +298,7 @@ impl Cluster {
             disk: 0,
             expired: 0,
         };
-        let ids = (0..3).filter(|place| endpoints & (1 << place) != 0).map(|place| id.rotate_left(8) ^ place).collect();
+        let ids = (0..3).filter(|place| endpoints & (1 << place) != 0).map(|place| member_id(id, place)).collect();
         Self {
             index,
             id,
@@ -329,6 +329,22 @@ impl Cluster {
     #[must_use]
     pub fn ids(&self) -> &BTreeSet<u64> {
         &self.ids
+    }
+
+    /// Who a member says that it is, in an answer that it gives now.
+    fn origin(&self, m: usize) -> Origin {
+        let server = Server { member: member_id(self.id, m as u64), term: self.members[m].term };
+        Origin { cluster: self.id, server }
+    }
+
+    /// Has the member at this endpoint go on from a term: as one that is forced to be a cluster of its own, from its disk.
+    pub(crate) fn begin_at(&mut self, m: usize, term: u64) {
+        self.members[m].term = term;
+    }
+
+    /// The term that a member has on its disk.
+    pub(crate) fn term(&self, m: usize) -> u64 {
+        self.members[m].term
     }
 
     /// What is committed: for invariants; no process sees it.
@@ -446,6 +462,10 @@ impl Cluster {
             self.broken = Some(how());
         }
     }
+}
+
+fn member_id(cluster: u64, place: u64) -> u64 {
+    cluster.rotate_left(8) ^ place
 }
 
 /// etcd's election time-out, and the time of one of its heartbeats (failover.md, section 1).

@@ -216,8 +216,11 @@ impl<E: Debug> Ctx<E> {
     pub fn force_new_cluster(&mut self, endpoint: usize) {
         let endpoint = endpoint % 3;
         let old = &self.clusters[usize::from(self.serving[endpoint])];
-        let snapshot = old.snapshot();
-        self.replace(snapshot, 1 << endpoint, old.id());
+        let (snapshot, id, term) = (old.snapshot(), old.id(), old.term(endpoint));
+        self.replace(snapshot, 1 << endpoint, id);
+        if let Some(forced) = self.clusters.last_mut() {
+            forced.begin_at(endpoint, term);
+        }
     }
 
     fn replace(&mut self, snapshot: Snapshot, endpoints: u8, id: u64) {

@@ -313,7 +313,7 @@ fn another_server_or_term_is_looked_at_before_it_counts() {
     machine.looked(clock.now(), &ours).unwrap();
     let beat = |machine: &mut Machine| {
         let answer = store.apply(&machine.beat()).unwrap();
-        (machine.answered(clock.now(), clock.now(), &answer).unwrap(), answer.server)
+        (machine.answered(clock.now(), clock.now(), &answer).unwrap(), answer.origin.server)
     };
     assert_eq!(beat(&mut machine).0, Outcome::Counted);
     store.elect();

@@ -114,13 +114,8 @@ fn start_pinned(
     path: &std::path::Path,
 ) -> (Task, SharedGate) {
     let gate = SharedGate::new(Gate::new("dc-a", "op-0", 1, timing()));
-    let running = Running {
-        identity: identity("op-0", incarnation),
-        timing: timing(),
-        gate: gate.clone(),
-        pins: Some(path.to_owned()),
-        wake: std::sync::Arc::default(),
-    };
+    let running = Running::without_pins(identity("op-0", incarnation), timing(), gate.clone());
+    let running = Running { pins: Some(path.to_owned()), ..running };
     let (sender, view) = watch::channel(View::default());
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = tokio::spawn(run(store.clone(), running, clock, sender, async { drop(stopped.await) }));
@@ -249,8 +244,8 @@ async fn whoever_feeds_a_release_is_heard_at_once() {
     let store = SimStore::default();
     let clock = RuntimeClock(Instant::now());
     let gate = SharedGate::new(Gate::new("dc-a", "op-0", 1, timing()));
-    let wake = std::sync::Arc::new(tokio::sync::Notify::new());
-    let running = Running { identity: identity("op-0", "1"), timing: timing(), gate, pins: None, wake: wake.clone() };
+    let running = Running::without_pins(identity("op-0", "1"), timing(), gate);
+    let wake = std::sync::Arc::clone(&running.wake);
     let (sender, view) = watch::channel(View::default());
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = tokio::spawn(run(store.clone(), running, clock, sender, async { drop(stopped.await) }));

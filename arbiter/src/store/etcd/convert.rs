@@ -10,7 +10,7 @@ use tonic::{Code, ConnectError};
 
 use super::super::{Cause, Event, StoreError, WatchBatch};
 use super::prefix_end;
-use crate::txn::{Compare, Kv, Op, Ordering, Server, Span, Target, Txn, TxnAnswer};
+use crate::txn::{Compare, Kv, Op, Ordering, Origin, Server, Span, Target, Txn, TxnAnswer};
 
 pub(super) fn request(txn: &Txn) -> EtcdTxn {
     EtcdTxn::new()
@@ -62,13 +62,16 @@ pub(super) fn answer(response: &TxnResponse) -> Result<TxnAnswer, StoreError> {
         succeeded: response.succeeded(),
         revision: response.header().map_or(0, etcd_client::ResponseHeader::revision),
         reads,
-        cluster: response.header().map_or(0, etcd_client::ResponseHeader::cluster_id),
-        server: response.header().map(server).unwrap_or_default(),
+        origin: response.header().map(origin).unwrap_or_default(),
     })
 }
 
 pub(super) fn server(header: &etcd_client::ResponseHeader) -> Server {
     Server { member: header.member_id(), term: header.raft_term() }
+}
+
+pub(super) fn origin(header: &etcd_client::ResponseHeader) -> Origin {
+    Origin { cluster: header.cluster_id(), server: server(header) }
 }
 
 pub(super) fn kv(kv: &KeyValue) -> Result<Kv, StoreError> {
@@ -99,6 +102,7 @@ pub(super) fn batch(response: &WatchResponse) -> Option<Result<WatchBatch, Store
         // A message of events may be older than the store's revision in its header.
         revision: events.last().map_or(header, Event::revision),
         events,
+        origin: response.header().map(origin).unwrap_or_default(),
     }))
 }
 

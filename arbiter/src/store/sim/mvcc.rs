@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::super::{Event, WatchBatch};
-use crate::txn::{Compare, Kv, Op, Ordering, Server, Span, Target, Txn, TxnAnswer};
+use crate::txn::{Compare, Kv, Op, Ordering, Origin, Span, Target, Txn, TxnAnswer};
 
 /// A multi-version store of keys, as etcd's is. A clone is a snapshot.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ impl Mvcc {
                 let revision = written.revision;
                 let of_it = written.changes.iter().filter(|change| change.key().starts_with(prefix));
                 let events: Vec<Event> = of_it.map(|change| change.event(revision)).collect();
-                (!events.is_empty()).then_some(WatchBatch { revision, events })
+                (!events.is_empty()).then_some(WatchBatch { revision, events, origin: Origin::default() })
             })
             .take(most)
             .collect()
@@ -145,7 +145,7 @@ impl Mvcc {
             self.revision = revision;
             self.history.push(Written { revision, changes });
         }
-        TxnAnswer { succeeded, revision: self.revision, reads, cluster: 0, server: Server::default() }
+        TxnAnswer { succeeded, revision: self.revision, reads, origin: Origin::default() }
     }
 
     fn put(&mut self, key: &str, value: &[u8], revision: i64) -> Change {

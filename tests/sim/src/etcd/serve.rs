@@ -1,6 +1,7 @@
 //! Requests, from their arrival at a member to its answer.
 
 use tandem_arbiter::store::Range;
+use tandem_arbiter::txn::Origin;
 
 use super::{Answer, Call, CallId, Cluster, Entry, Failure, Payload, Request, Role, Step, WatchEvent};
 use crate::engine::{MS, SECOND};
@@ -33,7 +34,7 @@ impl Cluster {
                 let delay = 2 * fabric.net.delay(&mut fabric.rng, node, server);
                 if fabric.rng.per_mille(700) {
                     let result = Err(Failure::Unavailable);
-                    let answer = Answer { tag, endpoint, cluster: self.id, result };
+                    let answer = Answer { tag, endpoint, origin: Origin::default(), result };
                     let item = Item::Node { node, incarnation, what: Happening::Answer(answer) };
                     fabric.queue.after(delay, item);
                 }
@@ -123,7 +124,8 @@ impl Cluster {
         let result = match self.calls[call as usize].request.take() {
             Some(Request::Txn(txn)) => Ok(Payload::Txn(self.store.txn(&txn))),
             Some(Request::Range(prefix)) => {
-                Ok(Payload::Range(Range { revision: self.store.revision(), kvs: self.store.prefix(&prefix) }))
+                let (revision, kvs) = (self.store.revision(), self.store.prefix(&prefix));
+                Ok(Payload::Range(Range { revision, kvs, origin: Origin::default() }))
             }
             Some(Request::Members) => Ok(Payload::Members(self.ids.clone())),
             _ => return,
@@ -178,9 +180,9 @@ impl Cluster {
         let what = match &self.calls[call as usize].request {
             Some(Request::Watch { .. }) => {
                 let failure = result.err().unwrap_or(Failure::Unavailable);
-                Happening::Watch(WatchEvent { tag, cluster: self.id, result: Err(failure) })
+                Happening::Watch(WatchEvent { tag, origin: self.origin(m), result: Err(failure) })
             }
-            _ => Happening::Answer(Answer { tag, endpoint: m, cluster: self.id, result }),
+            _ => Happening::Answer(Answer { tag, endpoint: m, origin: self.origin(m), result }),
         };
         fabric.send(self.nodes[m], node, Item::Node { node, incarnation, what });
     }
@@ -202,7 +204,7 @@ impl Cluster {
             let Call { node, incarnation, tag, entry, .. } = self.calls[call];
             let open = self.calls[call].request.is_some() || self.calls[call].result.is_some();
             if entry == m && open && fabric.net.open(self.nodes[m], node) && fabric.rng.per_mille(500) {
-                let answer = Answer { tag, endpoint: m, cluster: self.id, result: Err(Failure::Unknown) };
+                let answer = Answer { tag, endpoint: m, origin: Origin::default(), result: Err(Failure::Unknown) };
                 let delay = fabric.net.delay(&mut fabric.rng, self.nodes[m], node);
                 fabric.queue.after(delay, Item::Node { node, incarnation, what: Happening::Answer(answer) });
             }

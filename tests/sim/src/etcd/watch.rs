@@ -1,6 +1,7 @@
 //! Watches: each is a stream of one member, which tells what it has applied, in order and in whole revisions.
 
 use tandem_arbiter::store::WatchBatch;
+use tandem_arbiter::txn::Origin;
 
 use super::{CallId, Cluster, Failure, WatchEvent};
 use crate::engine::{MS, Micros, SECOND};
@@ -29,8 +30,8 @@ impl Stream {
         self.node == node && self.incarnation == incarnation && self.tag == tag
     }
 
-    fn event<E>(&self, cluster: u64, result: Result<WatchBatch, Failure>) -> Item<E> {
-        let what = Happening::Watch(WatchEvent { tag: self.tag, cluster, result });
+    fn event<E>(&self, origin: Origin, result: Result<WatchBatch, Failure>) -> Item<E> {
+        let what = Happening::Watch(WatchEvent { tag: self.tag, origin, result });
         Item::Node { node: self.node, incarnation: self.incarnation, what }
     }
 }
@@ -95,11 +96,12 @@ impl Cluster {
                 batches.swap(first - 1, first);
             }
         }
+        let origin = self.origin(stream.entry);
         for batch in batches {
             if fabric.rng.per_mille(self.watch_twice) {
-                fabric.queue.at(stream.arrives, stream.event(self.id, Ok(batch.clone())));
+                fabric.queue.at(stream.arrives, stream.event(origin, Ok(batch.clone())));
             }
-            fabric.queue.at(stream.arrives, stream.event(self.id, Ok(batch)));
+            fabric.queue.at(stream.arrives, stream.event(origin, Ok(batch)));
         }
         true
     }
@@ -107,7 +109,7 @@ impl Cluster {
     fn end<E>(&self, fabric: &mut Fabric<E>, stream: &Stream, failure: Failure, after: Micros) -> bool {
         let delay = fabric.net.delay(&mut fabric.rng, self.nodes[stream.entry], stream.node);
         let arrives = stream.arrives.max(fabric.now() + delay + after);
-        fabric.queue.at(arrives, stream.event(self.id, Err(failure)));
+        fabric.queue.at(arrives, stream.event(self.origin(stream.entry), Err(failure)));
         false
     }
 

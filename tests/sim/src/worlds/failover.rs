@@ -50,6 +50,7 @@ pub enum Msg {
     Again(u64),
     Watch,
     Feed(usize),
+    Uncompared(u64),
     Look(Micros),
     Poll { from: NodeId, group: usize, id: u64 },
     Polled { id: u64, poll: Poll },
@@ -140,7 +141,7 @@ impl World for Failover {
 
     fn profile(seed: u64) -> Profile {
         let t = micros(setup::timing(seed).t());
-        Profile { nudges: setup::NUDGES, warm_up: t, tail: 8 * t, most: 9, ..Profile::of(t) }
+        Profile { nudges: setup::NUDGES, warm_up: t, tail: 8 * t, most: 9, restores: seed % 8 == 5, ..Profile::of(t) }
     }
 
     fn case(seed: u64) -> Case {

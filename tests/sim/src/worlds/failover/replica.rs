@@ -12,7 +12,7 @@ use tandem_arbiter::peers::{ClaimWatch, MembersRead, PeerWatch};
 use tandem_arbiter::pins::{ClusterIdentity, Pins};
 use tandem_arbiter::records::{GroupRecord, JournalSeen, Key, Versioned};
 use tandem_arbiter::store::{Event, Range};
-use tandem_arbiter::txn::{Kv, Op, Txn, TxnAnswer};
+use tandem_arbiter::txn::{Kv, Op, Origin, Server, Txn, TxnAnswer};
 
 use super::Msg;
 use super::board::{Board, group_of, journal_of};
@@ -76,10 +76,6 @@ pub(super) struct Replica {
     pub(super) members: Option<MembersRead>,
     pub(super) driver: Driver,
     endpoint: usize,
-    /// Counts what made requests go elsewhere, ...
-    connections: u64,
-    /// ... and how far that had come when the arbiter was last compared with the pins.
-    compared: u64,
     due: Micros,
     begun: Micros,
     beating: bool,
@@ -88,6 +84,8 @@ pub(super) struct Replica {
     /// The tag of the pause after a failed attempt.
     pause: u64,
     pub(super) pending: BTreeMap<u64, Asked>,
+    /// What came from a server that is not compared with the pins yet, as it waits in `store::Compared`.
+    uncompared: Vec<Happening<Msg>>,
     acts: VecDeque<Act>,
     feeds: [Feed; 3],
     look_at: Option<Micros>,
@@ -121,8 +119,6 @@ impl Replica {
             members: None,
             driver: Driver::default(),
             endpoint: place.index(),
-            connections: 0,
-            compared: 0,
             due: 0,
             begun: 0,
             beating: false,
@@ -130,6 +126,7 @@ impl Replica {
             tag: 0,
             pause: 0,
             pending: BTreeMap::new(),
+            uncompared: Vec::new(),
             acts: VecDeque::new(),
             feeds: [Feed::default(); 3],
             look_at: None,
@@ -210,6 +207,7 @@ impl Replica {
         self.members = None;
         self.driver = Driver::default();
         self.pending.clear();
+        self.uncompared.clear();
         self.acts.clear();
         self.beating = false;
         self.look_at = None;
@@ -240,12 +238,24 @@ impl Replica {
             Msg::Again(tag) if tag == self.pause && self.beating => self.again(ctx),
             Msg::GiveUp(tag) => {
                 if let Some(asked) = self.pending.remove(&tag) {
+                    // One that was answered, and waits to be compared, says nothing against the endpoint.
+                    let waits = |held: &Happening<Msg>| matches!(held, Happening::Answer(answer) if answer.tag == tag);
+                    if !self.uncompared.iter().any(waits) {
+                        self.endpoint += 1;
+                    }
                     self.failed(ctx, asked);
                 }
             }
             Msg::Watch => {
                 self.read_members(ctx);
                 ctx.timer(self.node, micros(self.timing.heartbeat()), Msg::Watch);
+            }
+            Msg::Uncompared(tag) => {
+                let of_it = |held: &Happening<Msg>| matches!(held, Happening::Watch(event) if event.tag == tag);
+                if self.uncompared.iter().any(of_it) {
+                    self.uncompared.retain(|held| !of_it(held));
+                    self.unwatched(ctx, tag);
+                }
             }
             Msg::Feed(feed) => self.list(ctx, feed),
             Msg::Look(at) if self.look_at == Some(at) => {
@@ -293,7 +303,6 @@ impl Replica {
     fn beat(&mut self, ctx: &mut Ctx<Msg>) {
         let Some(machine) = &self.machine else { return };
         if machine.must_look() {
-            self.compared = self.connections;
             self.send(ctx, Asked::Identity, Request::Members);
         } else {
             let (txn, sent) = (machine.beat(), ctx.boot_clock(self.node));
@@ -312,15 +321,7 @@ impl Replica {
         ctx.timer(self.node, self.due.saturating_sub(now), Msg::Tick);
     }
 
-    /// Requests go to another endpoint from now on. All of a replica's requests share it, and before the next heartbeat counts
-    /// the arbiter is compared with the pins.
-    fn turn(&mut self) {
-        self.endpoint += 1;
-        self.connections += 1;
-    }
-
     fn failed(&mut self, ctx: &mut Ctx<Msg>, asked: Asked) {
-        self.turn();
         match asked {
             Asked::Beat { .. } | Asked::Identity => {
                 if let Some(machine) = &mut self.machine {
@@ -341,19 +342,26 @@ impl Replica {
     }
 
     fn answer(&mut self, ctx: &mut Ctx<Msg>, objects: &mut Objects, answer: Answer) {
+        let origin = answer.origin;
+        let counts = answer.result.is_err() || self.counts(origin);
+        match self.pending.get(&answer.tag) {
+            Some(Asked::Identity | Asked::Beat { .. }) => {}
+            Some(_) if !counts => return self.uncompared.push(Happening::Answer(answer)),
+            _ => {}
+        }
         let Some(asked) = self.pending.remove(&answer.tag) else { return };
-        let cluster = answer.cluster;
         match (asked, answer.result) {
             (Asked::Identity, Ok(Payload::Members(members))) => {
-                self.identified(ctx, &ClusterIdentity { cluster, members });
+                let found = ClusterIdentity { cluster: origin.cluster, members };
+                self.identified(ctx, objects, &found, origin.server);
             }
+            (Asked::Beat { sent }, Ok(Payload::Txn(txn))) => self.beaten(ctx, sent, &TxnAnswer { origin, ..txn }),
             (Asked::Members, Ok(Payload::Range(range))) => self.read_peer(ctx, &range),
             (Asked::List(feed), Ok(Payload::Range(range))) => self.listed(ctx, feed, &range),
-            (Asked::Beat { sent }, Ok(Payload::Txn(txn))) => self.beaten(ctx, sent, &TxnAnswer { cluster, ..txn }),
             (Asked::Campaign, Ok(Payload::Txn(txn))) => {
                 let now = self.now(ctx);
                 if let Some(machine) = &mut self.machine {
-                    machine.campaigned(now, &txn);
+                    machine.campaigned(now, &TxnAnswer { origin, ..txn });
                 }
                 self.publish(ctx);
                 self.act(ctx);
@@ -369,16 +377,32 @@ impl Replica {
             (Asked::Publish(publication), Ok(Payload::Txn(txn))) => objects.published(self.place, &publication, &txn),
             (Asked::Conflict(overwrite), Ok(_)) => objects.overwrite(self.place, &overwrite),
             (Asked::Other, _) => {}
-            (asked, _) => self.failed(ctx, asked),
+            (asked, _) => {
+                // All of a replica's requests share the endpoint.
+                self.endpoint += 1;
+                self.failed(ctx, asked);
+            }
         }
     }
 
-    fn identified(&mut self, ctx: &mut Ctx<Msg>, found: &ClusterIdentity) {
+    fn counts(&self, origin: Origin) -> bool {
+        self.machine.as_ref().is_some_and(|machine| machine.counts().allow(origin))
+    }
+
+    fn identified(&mut self, ctx: &mut Ctx<Msg>, objects: &mut Objects, found: &ClusterIdentity, server: Server) {
         let now = self.now(ctx);
         self.fed = true;
         let Some(machine) = &mut self.machine else { return };
-        if machine.looked(now, found).is_ok() {
+        if machine.looked_at(now, found, server).is_ok() {
             self.beat(ctx);
+            for waiting in std::mem::take(&mut self.uncompared) {
+                match waiting {
+                    Happening::Answer(answer) => self.answer(ctx, objects, answer),
+                    Happening::Watch(event) if self.counts(event.origin) => self.watched(ctx, event),
+                    Happening::Watch(event) => self.unwatched(ctx, event.tag),
+                    _ => {}
+                }
+            }
         } else {
             self.publish(ctx);
             self.end_round(ctx);
@@ -389,9 +413,6 @@ impl Replica {
         self.fed = true;
         let now = self.now(ctx);
         let Some(machine) = &mut self.machine else { return };
-        if self.connections != self.compared {
-            machine.connected();
-        }
         match machine.answered(Duration::from_micros(sent), now, answer) {
             Ok(Outcome::Counted) => {
                 self.acts = machine.acts(now).into();
@@ -523,6 +544,10 @@ impl Replica {
 
     fn watched(&mut self, ctx: &mut Ctx<Msg>, event: WatchEvent) {
         let Some(feed) = self.feeds.iter().position(|feed| feed.watch == event.tag) else { return };
+        if event.result.is_ok() && !self.counts(event.origin) {
+            ctx.timer(self.node, micros(self.timing.heartbeat()), Msg::Uncompared(event.tag));
+            return self.uncompared.push(Happening::Watch(event));
+        }
         match event.result {
             Ok(batch) => {
                 for event in &batch.events {
@@ -535,14 +560,21 @@ impl Replica {
                 self.look_soon(ctx, 10 * MS);
             }
             Err(_) => {
-                if feed == 2 {
-                    // What cannot be followed counts as held.
-                    self.board.holds = None;
-                }
-                self.turn();
-                ctx.timer(self.node, 500 * MS, Msg::Feed(feed));
+                self.endpoint += 1;
+                self.unwatched(ctx, event.tag);
             }
         }
+    }
+
+    /// A watch has ended.
+    fn unwatched(&mut self, ctx: &mut Ctx<Msg>, tag: u64) {
+        let Some(feed) = self.feeds.iter().position(|feed| feed.watch == tag) else { return };
+        self.feeds[feed].watch = 0;
+        if feed == 2 {
+            // What cannot be followed counts as held.
+            self.board.holds = None;
+        }
+        ctx.timer(self.node, 500 * MS, Msg::Feed(feed));
     }
 
     fn feed_kv(&mut self, ctx: &Ctx<Msg>, feed: usize, kv: &Kv) {
