@@ -51,6 +51,8 @@ pub enum Guard {
     LeaderCompare,
     /// Pins are compared before a heartbeat counts.
     Pins,
+    /// What a server answers counts only once that server was compared with the pins.
+    AnswersCompared,
     /// Who sees a replica with another `T` holds and takes nothing.
     OneTiming,
 }

@@ -356,3 +356,23 @@ fn without_pins_a_restored_arbiter_gives_back_what_was_moved() {
         assert_eq!(world.a_active(12), doubled);
     }
 }
+
+#[test]
+fn without_a_comparison_the_word_of_a_forced_cluster_counts() {
+    for (guards, believed) in both(Guard::AnswersCompared) {
+        let mut world = World::new(guards);
+        let identity = ClusterIdentity { cluster: 1, members: [1, 2, 3].into() };
+        let pins = Pins::adopt(identity.clone(), 1, world.store.revision(), BTreeMap::new());
+        let gate = crate::gate::SharedGate::new(Gate::new("dc-a", "op-0", 1, timing()).with_guards(guards));
+        let us = Identity { site: "dc-a".into(), replica: "op-0".into(), incarnation: "1".into(), generation: 1 };
+        world.a = Machine::with_gate(us, timing(), gate).with_guards(guards).with_pins(pins);
+        let read = Txn { then: vec![Op::get(Key::Generation)], ..Txn::default() };
+        let before = world.store.apply(&read).unwrap().origin;
+        world.a.looked_at(seconds(0), &identity, before.server).unwrap();
+        assert!(world.a.counts().allow(before));
+        // Behind the same connection another process answers, with the same name and in a later term.
+        world.store.elect();
+        let after = world.store.apply(&read).unwrap().origin;
+        assert_eq!(world.a.counts().allow(after), believed);
+    }
+}

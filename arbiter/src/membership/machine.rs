@@ -174,7 +174,7 @@ impl Machine {
     #[must_use]
     pub fn counts(&self) -> Counts {
         match (&self.pins, self.looked_at) {
-            _ if !self.guards.on(Guard::Pins) => Counts::Everybodys,
+            _ if !self.guards.on(Guard::Pins) || !self.guards.on(Guard::AnswersCompared) => Counts::Everybodys,
             (None, _) => Counts::Everybodys,
             (Some(_), None) => Counts::Nobodys,
             (Some(pins), Some(server)) => Counts::Of(Origin { cluster: pins.cluster, server }),

@@ -150,16 +150,18 @@ impl Picture {
         self.sites.iter().find(|other| *other != site)
     }
 
-    /// Whether this replica has seen enough to decide: the records, and of each other site whether it lives. One that has
-    /// just begun knows of nobody that they are ready, and would take back what goes well.
+    /// Whether this replica has seen enough to decide: the records, the holds, and of each other site whether it lives. One that
+    /// has just begun knows of nobody that they are ready, and would take back what goes well.
     pub(super) fn is_informed(&self, context: &Context) -> bool {
         let link = &context.link;
-        let told = |site: &String| {
-            *site == self.me || self.heard.contains(site) || link.peers().proof(site, self.now.boot).is_some()
-        };
-        // The holds of this very picture: the board may have become whole since it was taken, and what is not known would be
-        // taken for a hold, which takes back what goes well.
-        link.seen().is_some() && self.holds.is_some() && self.sites.iter().all(told)
+        link.seen().is_some() && self.tells_enough(|site| link.peers().proof(site, self.now.boot).is_some())
+    }
+
+    /// The part of it that the picture itself tells. It goes by the holds of this very picture: the board may have become whole
+    /// since it was taken, and what is not known would be taken for a hold.
+    fn tells_enough(&self, is_silent: impl Fn(&str) -> bool) -> bool {
+        let told = |site: &String| *site == self.me || self.heard.contains(site) || is_silent(site);
+        self.holds.is_some() && self.sites.iter().all(told)
     }
 
     /// What is known of a group that would move to `target`.
@@ -306,4 +308,37 @@ fn facts(
 
 fn tier(tier: i32) -> u8 {
     u8::try_from(tier).unwrap_or(u8::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(holds: Option<BTreeSet<Hold>>, heard: &[&str]) -> Picture {
+        Picture {
+            now: Now { boot: Duration::ZERO, wall: jiff::Timestamp::UNIX_EPOCH },
+            me: "dc-a".to_owned(),
+            sites: vec!["dc-a".to_owned(), "dc-b".to_owned()],
+            leads: true,
+            fenced: false,
+            generation: 1,
+            groups: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            holds,
+            heard: heard.iter().map(|site| (*site).to_owned()).collect(),
+            room: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_picture_without_holds_decides_nothing() {
+        let (known, both) = (Some(BTreeSet::new()), ["dc-a", "dc-b"]);
+        assert!(picture(known.clone(), &both).tells_enough(|_| false));
+        // It counts everything as held, which would take back what goes well.
+        let blind = picture(None, &both);
+        assert!(blind.hold("tax", "dc-b").is_some() && !blind.tells_enough(|_| false));
+        // Of the other site it must be known that it lives, or that it is silent.
+        assert!(!picture(known.clone(), &["dc-a"]).tells_enough(|_| false));
+        assert!(picture(known, &["dc-a"]).tells_enough(|site| site == "dc-b"));
+    }
 }

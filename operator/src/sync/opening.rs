@@ -70,17 +70,16 @@ fn missing(listed: &BTreeMap<ObjectKey, i64>, held: &BTreeMap<ObjectKey, i64>) -
 }
 
 #[cfg(test)]
-fn taken_in(listed: &BTreeMap<ObjectKey, i64>, held: &BTreeMap<ObjectKey, i64>) -> bool {
-    missing(listed, held).is_empty()
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use tandem_arbiter::Arbiter;
     use tandem_arbiter::store::{SimStore, Store};
     use tandem_arbiter::txn::{Op, Txn};
     use tandem_crds::Kind;
+
+    fn taken_in(listed: &BTreeMap<ObjectKey, i64>, held: &BTreeMap<ObjectKey, i64>) -> bool {
+        missing(listed, held).is_empty()
+    }
 
     async fn listed(store: &SimStore) -> BTreeMap<ObjectKey, i64> {
         let specs = Arbiter::new(store.clone(), "dc-b").list_specs().await.unwrap();

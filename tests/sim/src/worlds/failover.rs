@@ -46,7 +46,7 @@ use crate::world::{Ctx, Happening, Violation, World};
 #[allow(missing_docs)] // names and fields say it
 pub enum Msg {
     Tick,
-    GiveUp(u64),
+    GiveUp(u64, usize),
     Again(u64),
     Watch,
     Feed(usize),

@@ -53,6 +53,7 @@ pub(super) enum Asked {
 #[derive(Clone, Copy, Debug, Default)]
 struct Feed {
     watch: u64,
+    endpoint: usize,
 }
 
 #[derive(Debug)]
@@ -236,12 +237,12 @@ impl Replica {
         match message {
             Msg::Tick => self.tick(ctx),
             Msg::Again(tag) if tag == self.pause && self.beating => self.again(ctx),
-            Msg::GiveUp(tag) => {
+            Msg::GiveUp(tag, endpoint) => {
                 if let Some(asked) = self.pending.remove(&tag) {
                     // One that was answered, and waits to be compared, says nothing against the endpoint.
                     let waits = |held: &Happening<Msg>| matches!(held, Happening::Answer(answer) if answer.tag == tag);
                     if !self.uncompared.iter().any(waits) {
-                        self.endpoint += 1;
+                        self.turn_from(endpoint);
                     }
                     self.failed(ctx, asked);
                 }
@@ -287,7 +288,7 @@ impl Replica {
         self.tag += 1;
         self.pending.insert(self.tag, asked);
         ctx.etcd(self.node, self.endpoint, self.tag, request);
-        ctx.timer(self.node, micros(self.timing.attempt()), Msg::GiveUp(self.tag));
+        ctx.timer(self.node, micros(self.timing.attempt()), Msg::GiveUp(self.tag, self.endpoint));
         self.tag
     }
 
@@ -319,6 +320,13 @@ impl Replica {
         self.beating = false;
         let now = ctx.boot_clock(self.node);
         ctx.timer(self.node, self.due.saturating_sub(now), Msg::Tick);
+    }
+
+    /// Turns away from an endpoint, unless another request has done so already: all of a replica's requests share it.
+    fn turn_from(&mut self, endpoint: usize) {
+        if self.endpoint % 3 == endpoint % 3 {
+            self.endpoint += 1;
+        }
     }
 
     fn failed(&mut self, ctx: &mut Ctx<Msg>, asked: Asked) {
@@ -378,8 +386,7 @@ impl Replica {
             (Asked::Conflict(overwrite), Ok(_)) => objects.overwrite(self.place, &overwrite),
             (Asked::Other, _) => {}
             (asked, _) => {
-                // All of a replica's requests share the endpoint.
-                self.endpoint += 1;
+                self.turn_from(answer.endpoint);
                 self.failed(ctx, asked);
             }
         }
@@ -536,7 +543,7 @@ impl Replica {
             self.feed_kv(ctx, feed, kv);
         }
         self.tag += 1;
-        self.feeds[feed].watch = self.tag;
+        self.feeds[feed] = Feed { watch: self.tag, endpoint: self.endpoint };
         let request = Request::Watch { prefix: prefix(feed), from: range.revision + 1 };
         ctx.etcd(self.node, self.endpoint, self.tag, request);
         self.look_soon(ctx, 10 * MS);
@@ -560,7 +567,7 @@ impl Replica {
                 self.look_soon(ctx, 10 * MS);
             }
             Err(_) => {
-                self.endpoint += 1;
+                self.turn_from(self.feeds[feed].endpoint);
                 self.unwatched(ctx, event.tag);
             }
         }

@@ -34,7 +34,7 @@ impl Setup {
 }
 
 /// The guards that can be left out, by name.
-pub const MUTATIONS: [(&str, Guard); 16] = [
+pub const MUTATIONS: [(&str, Guard); 17] = [
     ("take-over-range", Guard::TakeOverRange),
     ("take-over-group", Guard::TakeOverGroup),
     ("own-first-sight", Guard::OwnFirstSight),
@@ -51,6 +51,7 @@ pub const MUTATIONS: [(&str, Guard); 16] = [
     ("journal-compare", Guard::JournalCompare),
     ("leader-compare", Guard::LeaderCompare),
     ("pins", Guard::Pins),
+    ("answers-compared", Guard::AnswersCompared),
 ];
 
 impl FromStr for Setup {
