@@ -3,14 +3,15 @@
 //! The move takes some minutes and runs with `--include-ignored`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
-use kube::api::{DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tandem_crds::Kind;
 use tandem_tests::gates::Recorder;
 use tandem_tests::runner::{self, Shared};
-use tandem_tests::{Lab, api, built_in, condition, eventually, is_ready, tests};
+use tandem_tests::{Lab, api, built_in, condition, event, eventually, is_ready, tests};
 
 /// How long anything of this size may take at most, on a machine that does other things as well.
 const DEADLINE: Duration = Duration::from_secs(900);
@@ -120,6 +121,15 @@ mod city {
         })
         .await;
 
+        // An edit that nobody publishes any more: dc-a is lost at once.
+        let units = api(&city.lab.client("dc-a").await, Kind::Unit, None);
+        let before = units.get("health").await.unwrap().data["spec"]["viewers"].clone();
+        for replica in ["dc-a/operator-0", "dc-a/operator-1"] {
+            city.lab.run(&["pause", replica]);
+        }
+        let edit = json!({"spec": {"viewers": ["nobody-was-told"]}});
+        units.patch("health", &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap();
+
         println!("power-off of dc-a, and nobody does anything:");
         let lost = Instant::now();
         city.lab.run(&["power-off", "dc-a"]);
@@ -141,6 +151,12 @@ mod city {
         assert_eq!(gates.count_active("dc-a"), 0);
         assert_eq!(gates.count_active("dc-b"), GROUPS);
         city.protected("dc-b").await;
+        let units = api(&city.lab.client("dc-a").await, Kind::Unit, None);
+        eventually("the unpublished edit to be put back", DEADLINE, || async {
+            (units.get("health").await.ok()?.data["spec"]["viewers"] == before).then_some(())
+        })
+        .await;
+        println!("{}", event(&city.lab.client("dc-a").await, "ConflictSaved", "health", DEADLINE).await);
         println!("dc-a: standby after {:.1} s; pods {:?}", back.elapsed().as_secs_f64(), city.pods("dc-a").await);
 
         println!("failback, planned:");

@@ -36,7 +36,7 @@ pub struct Digest {
 #[must_use]
 pub fn digest<W: World>(case: &Case, config: &W::Config) -> Digest {
     let mut run = Run::<W>::new(case.clone(), config, Trace::keeping(0));
-    let violation = run.go().err();
+    let violation = run.go(false).err();
     let events = run.ctx.fabric.queue.handled();
     let mut hash = Fnv(0xCBF2_9CE4_8422_2325);
     // Hashing never fails.

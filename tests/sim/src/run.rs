@@ -41,7 +41,17 @@ pub fn case_of<W: World>(seed: u64) -> Case {
 #[must_use]
 pub fn run<W: World>(case: &Case, config: &W::Config, trace: usize) -> Report {
     let mut run = Run::<W>::new(case.clone(), config, Trace::keeping(trace));
-    let violation = run.go().err();
+    finish(&mut run, false)
+}
+
+/// As [`run`], but ends as soon as all has been well for a while: what comes then is a steady state, and half of the time.
+#[must_use]
+pub fn run_until_well<W: World>(case: &Case, config: &W::Config) -> Report {
+    finish(&mut Run::<W>::new(case.clone(), config, Trace::keeping(0)), true)
+}
+
+fn finish<W: World>(run: &mut Run<W>, until_well: bool) -> Report {
+    let violation = run.go(until_well).err();
     if let Some(violation) = &violation {
         run.ctx.say(|| format!("VIOLATION {violation}"));
     }
@@ -56,7 +66,7 @@ pub fn run_and_look<W: World, R>(
     look: impl FnOnce(&W, &Ctx<W::Event>) -> R,
 ) -> (Option<Violation>, R) {
     let mut run = Run::<W>::new(case.clone(), config, Trace::keeping(0));
-    let violation = run.go().err();
+    let violation = run.go(false).err();
     (violation, look(&run.world, &run.ctx))
 }
 
@@ -87,9 +97,19 @@ impl<W: World> Run<W> {
         Self { ctx, world, case, met: vec![Vec::new(); faults], flapping: vec![false; faults] }
     }
 
-    pub(crate) fn go(&mut self) -> Result<(), Violation> {
-        let end = self.case.schedule.end;
+    pub(crate) fn go(&mut self, until_well: bool) -> Result<(), Violation> {
+        let (quiet, end) = (self.case.schedule.quiet, self.case.schedule.end);
+        // A quarter of the quiet end has to pass, and then all has to be well three times, a sixteenth of it apart.
+        let tail = end.saturating_sub(quiet);
+        let (mut look_at, mut well) = (quiet + tail / 4, 0);
         while let Some(item) = self.ctx.fabric.queue.next_until(end) {
+            if until_well && self.ctx.now() >= look_at {
+                well = if self.world.settle(&self.ctx).is_ok() { well + 1 } else { 0 };
+                look_at = self.ctx.now() + tail / 16;
+                if well == 3 {
+                    break;
+                }
+            }
             let Some(item) = self.ctx.fabric.admit(item) else { continue };
             self.handle(item);
             while let Some(node) = self.ctx.fabric.pending_stops.pop() {

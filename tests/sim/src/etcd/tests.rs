@@ -96,7 +96,7 @@ impl World for Writer {
 
 fn written(seed: u64, schedule: Schedule, calls: &[(u64, usize, bool)]) -> Run<Writer> {
     let mut run = Run::new(Case { seed, noise: 0, schedule }, &calls.to_vec(), Trace::default());
-    run.go().unwrap();
+    run.go(false).unwrap();
     run
 }
 
