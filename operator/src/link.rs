@@ -20,8 +20,8 @@ use tandem_arbiter::clock::{BootClock, Clock};
 use tandem_arbiter::gate::{CutBudget, Gate, SharedGate, UnsafeTiming};
 use tandem_arbiter::membership::{self, Identity, LeaderToken, MembershipError, Running, Timing, TooShort, View};
 use tandem_arbiter::records::{
-    BrakeRecord, Confirmation, ConflictRecord, DataRecord, GroupRecord, JournalSeen, Key, LeaderRecord, Phase,
-    StatusRecord, decode,
+    BrakeRecord, Confirmation, ConflictRecord, DataRecord, GroupRecord, JournalSeen, Key, LeaderRecord, PLATFORM,
+    Phase, StatusRecord, decode,
 };
 use tandem_arbiter::store::{Compared, Comparison, EtcdAdmin, EtcdConfig, EtcdStore, Store, StoreError};
 use tandem_arbiter::txn::Mandate;
@@ -328,13 +328,20 @@ impl Link {
         self.view.borrow().alive(self.uptime())
     }
 
+    /// Who has authority, by whatever told of it last: a heartbeat, a watch, or this replica's own claim. Between two heartbeats
+    /// the gate answers for a group that was just claimed, and people act on that.
+    fn authority(&self, view: &View) -> Option<Authority> {
+        let held = self.board.group(PLATFORM).map(|held| held.record);
+        newest(view.authority(), held)
+    }
+
     /// Who may act at this moment.
     #[must_use]
     pub fn standing(&self) -> Standing {
         let view = self.view.borrow();
         let now = self.uptime();
         // After a restore nobody has authority, and that is not the same as the other site's having it: nothing is put back.
-        let authority = view.authority().filter(|authority| view.alive(now) && !is_unconfirmed(authority));
+        let authority = self.authority(&view).filter(|authority| view.alive(now) && !is_unconfirmed(authority));
         Standing {
             leads: view.leads(now).is_some(),
             authority: authority.as_ref().map(|authority| authority.record.held_by(&self.site)),
@@ -345,7 +352,7 @@ impl Link {
     /// Whether the arbiter was restored and who has authority is not confirmed: its records may be from long ago.
     #[must_use]
     pub fn unconfirmed(&self) -> bool {
-        self.view.borrow().authority().as_ref().is_some_and(is_unconfirmed)
+        self.authority(&self.view.borrow()).as_ref().is_some_and(is_unconfirmed)
     }
 
     /// Told whenever a heartbeat was answered.
@@ -360,7 +367,7 @@ impl Link {
 
     fn mandate(&self) -> Result<Mandate, LinkError> {
         let leader = self.token()?.mod_revision;
-        let authority = self.view.borrow().authority();
+        let authority = self.authority(&self.view.borrow());
         authority.and_then(|authority| authority.mandate(&self.site, leader)).ok_or(LinkError::MayNotAct)
     }
 
@@ -507,7 +514,7 @@ impl Link {
     /// The revision under which this site has authority; `None` where it has not.
     #[must_use]
     pub fn claimed(&self) -> Option<i64> {
-        let authority = self.view.borrow().authority()?;
+        let authority = self.authority(&self.view.borrow())?;
         authority.record.held_by(&self.site).then_some(authority.revision)
     }
 
@@ -627,6 +634,12 @@ fn is_open(claimed: Option<i64>, seen: Option<i64>) -> bool {
     claimed.is_some_and(|claimed| seen.is_some_and(|seen| seen >= claimed))
 }
 
+/// The newer of what a heartbeat said of `groups/platform` and what was seen of it otherwise.
+fn newest(told: Option<Authority>, seen: Option<Versioned<GroupRecord>>) -> Option<Authority> {
+    let seen = seen.map(|seen| Authority { revision: seen.revision, record: seen.value });
+    told.into_iter().chain(seen).max_by_key(|authority| authority.revision)
+}
+
 fn is_unconfirmed(authority: &Authority) -> bool {
     authority.record.phase == Phase::Unconfirmed
 }
@@ -638,7 +651,19 @@ fn now() -> jiff::Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use super::is_open;
+    use super::{Authority, GroupRecord, Versioned, is_open, newest};
+
+    #[test]
+    fn a_claim_of_authority_counts_before_the_next_heartbeat_tells_of_it() {
+        let told = Authority { revision: 4, record: GroupRecord::first("dc-a") };
+        let claimed = Versioned::new(9, GroupRecord { epoch: 2, ..GroupRecord::first("dc-b") });
+        let site = |authority: Option<Authority>| authority.map(|authority| authority.record.active);
+        assert_eq!(site(newest(Some(told.clone()), Some(claimed.clone()))).as_deref(), Some("dc-b"));
+        let later = Authority { revision: 12, ..told };
+        assert_eq!(site(newest(Some(later), Some(claimed.clone()))).as_deref(), Some("dc-a"), "it moved on");
+        assert_eq!(site(newest(None, Some(claimed))).as_deref(), Some("dc-b"));
+        assert_eq!(newest(None, None), None);
+    }
 
     #[test]
     fn an_authority_that_has_not_taken_in_what_came_before_it_does_not_publish() {

@@ -28,12 +28,12 @@ fn main() {
         arbiter::fault_06_without_a_majority_nobody_acts,
         arbiter::fault_07_without_the_arbiter_gates_close_and_workloads_stay,
         lost::fault_02_a_site_cut_off_is_fenced_and_taken_over,
+        lost::fault_03_a_site_without_power_is_taken_over_and_returns_as_standby,
         data::a_switchover_under_writes_loses_nothing,
         data::fault_22_a_demote_that_hangs_is_taken_back,
         data::fault_31_writes_refuse_by_themselves_when_both_operators_are_dead,
     ];
     let long = tests![
-        lost::fault_03_a_site_without_power_is_taken_over_and_returns_as_standby,
         planned::fault_15_operators_killed_in_the_middle_of_a_move_go_on,
         lost::fault_13_a_lost_api_server_moves_nothing,
         lost::fault_11_paused_operators_are_taken_over_and_refused,
