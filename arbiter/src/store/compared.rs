@@ -141,17 +141,15 @@ impl<S: Store> Store for Compared<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::{GenerationRecord, Key};
+    use crate::records::{GroupRecord, Key};
     use crate::store::SimStore;
     use crate::txn::Op;
 
     const SOON: Duration = Duration::from_millis(50);
 
     fn write() -> Txn {
-        Txn {
-            then: vec![Op::put(Key::Generation, &GenerationRecord { generation: 1, ..Default::default() })],
-            ..Txn::default()
-        }
+        let group = Key::Group("tax".to_owned());
+        Txn { then: vec![Op::put(group, &GroupRecord::first("dc-a"))], ..Txn::default() }
     }
 
     async fn origin(store: &SimStore) -> Origin {
