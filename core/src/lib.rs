@@ -5,10 +5,12 @@
 //! and random values are arguments, so that every rule can be tested as a function.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod audit;
 pub mod check;
 pub mod drift;
 pub mod failover;
 pub mod ledger;
 pub mod names;
 pub mod render;
+pub mod requests;
 pub mod sync;

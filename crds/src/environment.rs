@@ -67,6 +67,15 @@ pub struct EnvironmentSpec {
     /// While true, the environment is not deleted, whoever asks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deletion_protection: bool,
+    /// The request that was carried out on the environment last, by name; written by Tandem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub request: Option<String>,
+    /// When the environment is deleted: an approved request marks it so, with a grace period in which that can be undone.
+    /// Nothing new is admitted meanwhile. Written by Tandem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40), regex(pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$"))]
+    pub delete_after: Option<String>,
 }
 
 /// What an environment is for.

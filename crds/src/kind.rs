@@ -1,7 +1,7 @@
 //! What all of Tandem's kinds have in common, so that code that treats them alike is written once.
 
 use crate::status::{HasConditions, SiteStatus};
-use crate::{Application, DataCentre, Environment, FailoverGroup, SecurityProfile, Unit};
+use crate::{Application, DataCentre, Environment, EnvironmentRequest, FailoverGroup, SecurityProfile, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::{CustomResourceExt, NamespaceResourceScope, Resource};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -31,6 +31,9 @@ pub enum Kind {
     /// [`Application`]
     #[serde(rename = "applications")]
     Application,
+    /// [`EnvironmentRequest`]
+    #[serde(rename = "environmentrequests")]
+    EnvironmentRequest,
 }
 
 /// A text that names no kind of Tandem's.
@@ -40,13 +43,14 @@ pub struct UnknownKind(pub String);
 
 impl Kind {
     /// Every kind that is published and followed. [`Failover`](crate::Failover) is not: it stays at its site.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DataCentre,
         Self::SecurityProfile,
         Self::Unit,
         Self::Environment,
         Self::FailoverGroup,
         Self::Application,
+        Self::EnvironmentRequest,
     ];
 
     /// The plural as it stands in API paths and in the arbiter's keys.
@@ -59,6 +63,7 @@ impl Kind {
             Self::Environment => "environments",
             Self::FailoverGroup => "failovergroups",
             Self::Application => "applications",
+            Self::EnvironmentRequest => "environmentrequests",
         }
     }
 
@@ -78,6 +83,7 @@ impl Kind {
             Self::Environment => "Environment",
             Self::FailoverGroup => "FailoverGroup",
             Self::Application => "Application",
+            Self::EnvironmentRequest => "EnvironmentRequest",
         }
     }
 }
@@ -193,6 +199,7 @@ tandem_kind!(Unit, UnitSpec, UnitStatus, namespaced: false);
 tandem_kind!(Environment, EnvironmentSpec, EnvironmentStatus, namespaced: false);
 tandem_kind!(FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, namespaced: false);
 tandem_kind!(Application, ApplicationSpec, ApplicationStatus, namespaced: true);
+tandem_kind!(EnvironmentRequest, EnvironmentRequestSpec, EnvironmentRequestStatus, namespaced: false);
 
 // An application's scope is what the macro says; a mismatch would not compile.
 const _: fn() = || {

@@ -15,6 +15,7 @@ mod application;
 mod common;
 mod data_centre;
 mod environment;
+mod environment_request;
 mod failover;
 mod failover_group;
 mod hook;
@@ -33,6 +34,10 @@ pub use application::{
 pub use common::{Capacity, DisplayName, GROUP, VERSION};
 pub use data_centre::{ARBITER, DataCentre, DataCentreSpec, DataCentreStatus, HoldSeen, Member, Preference};
 pub use environment::{Environment, EnvironmentMember, EnvironmentSpec, EnvironmentStatus, MemberRole, Purpose, Quota};
+pub use environment_request::{
+    Decision, DecisionOutcome, DecisionRole, EnvironmentRequest, EnvironmentRequestSpec, EnvironmentRequestStatus,
+    RequestPhase, RequestType, RequestWord, RequestedApplication, Requester, SitePhase, SiteProvisioning,
+};
 pub use failover::{
     DEFAULT_MAX_PARALLEL, DataLoss, Failover, FailoverApproval, FailoverPhase, FailoverSelector, FailoverSpec,
     FailoverStatus, FailoverType, FailoverWave, GroupMove, HOLD, HOLD_ALL, HOLD_ALL_CLEAR, HOLD_CLEAR, MoveStep,

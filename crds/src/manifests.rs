@@ -3,7 +3,7 @@
 //! An API server of 1.20 answers 500 to a server-side apply of a schema with `x-kubernetes-validations`, so there is a set
 //! without them; who installs chooses by the server's version.
 
-use crate::{Application, DataCentre, Environment, Failover, FailoverGroup, SecurityProfile, Unit};
+use crate::{Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, SecurityProfile, Unit};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::CustomResourceExt;
 use serde_json::Value;
@@ -56,6 +56,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         FailoverGroup::crd(),
         Failover::crd(),
         Application::crd(),
+        EnvironmentRequest::crd(),
     ]
 }
 
@@ -97,7 +98,7 @@ mod tests {
     fn only_the_set_for_new_servers_has_rules() {
         let has_rules =
             |set| files(set).unwrap().iter().filter(|(_, text)| text.contains("x-kubernetes-validations")).count();
-        assert_eq!(has_rules(RuleSet::Cel), 7);
+        assert_eq!(has_rules(RuleSet::Cel), 8);
         assert_eq!(has_rules(RuleSet::Plain), 0);
     }
 

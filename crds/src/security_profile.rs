@@ -69,6 +69,10 @@ pub struct SecurityProfileSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub controls: Vec<Control>,
+    /// Whether a request for an environment under this profile needs a security decision beside the platform's, by another
+    /// person. No rule approves such a request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub security_decision: bool,
 }
 
 /// Pod Security Standards' levels.

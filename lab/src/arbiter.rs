@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 const PREFIX: &str = "/tandem/v1/";
 /// What both sites write.
-const SHARED: [&str; 7] = ["conflicts/", "executions/", "groups/", "holds/", "ledger/", "requests/", "specs/"];
+const SHARED: [&str; 8] =
+    ["conflicts/", "executions/", "groups/", "holds/", "idempotency/", "ledger/", "requests/", "specs/"];
 /// What people write with `tandem arbiter`, and sites read.
 const PEOPLES: [&str; 3] = ["attestations/", "generation", "replacements"];
 /// What these people write beside: groups are given back, the executions that were under way closed, and specifications written
@@ -200,6 +201,9 @@ mod tests {
             rights.iter().filter(|(_, right)| *right != "read").map(|(prefix, _)| prefix).collect();
         assert!(written.iter().all(|prefix| !prefix.contains("dc-b")), "{written:?}");
         assert!(written.contains(&&"/tandem/v1/status/dc-a/".to_owned()));
+        assert!(written.contains(&&"/tandem/v1/audit/dc-a/".to_owned()), "its own chain");
+        assert!(written.contains(&&"/tandem/v1/idempotency/".to_owned()), "an answer holds at both sites");
+        assert!(!written.contains(&&"/tandem/v1/audit/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/status/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/generation".to_owned()), "a restore is people's");
     }

@@ -67,7 +67,7 @@ pub fn typed<K: TandemKind>(record: &SpecRecord) -> Option<K> {
 impl Typed {
     fn forget(&mut self, key: &ObjectKey) {
         match key.kind {
-            Kind::DataCentre => {}
+            Kind::DataCentre | Kind::EnvironmentRequest => {}
             Kind::SecurityProfile => drop(self.profiles.remove(&key.name)),
             Kind::Unit => drop(self.units.remove(&key.name)),
             Kind::Environment => drop(self.environments.remove(&key.name)),
@@ -83,7 +83,7 @@ impl Typed {
     fn remember(&mut self, record: &SpecRecord) {
         let name = record.key.name.clone();
         match record.key.kind {
-            Kind::DataCentre => {}
+            Kind::DataCentre | Kind::EnvironmentRequest => {}
             Kind::SecurityProfile => insert(&mut self.profiles, name, typed(record)),
             Kind::Unit => insert(&mut self.units, name, typed(record)),
             Kind::Environment => insert(&mut self.environments, name, typed(record)),
@@ -231,7 +231,7 @@ impl Index {
                 drop(inner);
                 return self.members(&key.name);
             }
-            Kind::DataCentre | Kind::Application => return found,
+            Kind::DataCentre | Kind::Application | Kind::EnvironmentRequest => return found,
         }
         if key.kind != Kind::Environment {
             found.extend(environments.iter().map(|name| ObjectKey::cluster(Kind::Environment, *name)));

@@ -1,8 +1,10 @@
 //! The operations that an operator calls: each is one transaction, or a read, with typed errors.
 
+mod audit;
 mod collect;
 mod data;
 mod executions;
+mod idempotency;
 mod moves;
 mod publish;
 mod records;
@@ -16,10 +18,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tandem_core::audit::Head;
 use tokio::sync::Mutex;
 
+pub use audit::{AuditError, AuditPage, Audited, Completion, Receipt};
 pub use data::{DataBatches, DataOf};
 pub use executions::JournalBatches;
+pub use idempotency::{Claimed, IdempotencyError};
 pub use moves::{MoveError, Moved as GroupMoved};
 pub use publish::{Burial, Publication, PublishError, Published, Rider};
 pub use records::BrakeStates;
@@ -89,18 +94,20 @@ impl Authority {
     }
 }
 
-/// The arbiter, as one site uses it. Clones share a store and a memory of the status that was written.
+/// The arbiter, as one site uses it. Clones share a store, a memory of the status that was written and one of the audit
+/// chain's head.
 #[derive(Clone, Debug)]
 pub struct Arbiter<S> {
     store: S,
     site: Arc<str>,
     written: Arc<Mutex<Option<status::Written>>>,
+    audit: Arc<Mutex<Option<Versioned<Head>>>>,
 }
 
 impl<S: Store> Arbiter<S> {
     /// The arbiter in this store, for this site.
     pub fn new(store: S, site: &str) -> Self {
-        Self { store, site: site.into(), written: Arc::default() }
+        Self { store, site: site.into(), written: Arc::default(), audit: Arc::default() }
     }
 
     /// The site.

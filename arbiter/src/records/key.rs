@@ -65,6 +65,25 @@ pub enum Key {
     },
     /// `requests/<id>`: what people asked for, read alike by both sites.
     Request(String),
+    /// `audit/<site>/<seq>`: an entry of a site's audit chain, its number in twenty digits.
+    AuditEntry {
+        /// The site.
+        site: String,
+        /// The entry's number.
+        seq: u64,
+    },
+    /// `audit/<site>/head`: how far a site's audit chain goes.
+    AuditHead(String),
+    /// `audit/<site>/segments/<first>`: a sealed segment, by the number of its first entry in twenty digits.
+    AuditSegment {
+        /// The site.
+        site: String,
+        /// The number of its first entry.
+        first: u64,
+    },
+    /// `idempotency/<id>`: what was answered to a request that was sent with a key, see
+    /// [`idempotency_id`](super::idempotency_id).
+    Idempotency(String),
     /// `generation`: which restore the arbiter's data come from; absent where there never was one.
     Generation,
     /// `replacements`: the arbiter's members that were replaced, so that sites know the new ones.
@@ -154,6 +173,18 @@ impl Key {
         format!("{PREFIX}attestations/{site}/")
     }
 
+    /// The prefix of a site's sealed segments.
+    #[must_use]
+    pub fn audit_segments(site: &str) -> String {
+        format!("{PREFIX}audit/{site}/segments/")
+    }
+
+    /// The prefix of all answers that are kept.
+    #[must_use]
+    pub fn idempotency() -> String {
+        format!("{PREFIX}idempotency/")
+    }
+
     /// The prefix of all conflicts.
     #[must_use]
     pub fn conflicts() -> String {
@@ -202,6 +233,10 @@ impl std::fmt::Display for Key {
             Self::Conflict(id) => write!(f, "conflicts/{id}"),
             Self::Journal { execution, group } => write!(f, "executions/{execution}/{group}"),
             Self::Request(id) => write!(f, "requests/{id}"),
+            Self::AuditEntry { site, seq } => write!(f, "audit/{site}/{seq:020}"),
+            Self::AuditHead(site) => write!(f, "audit/{site}/head"),
+            Self::AuditSegment { site, first } => write!(f, "audit/{site}/segments/{first:020}"),
+            Self::Idempotency(id) => write!(f, "idempotency/{id}"),
             Self::Generation => f.write_str("generation"),
             Self::Replacements => f.write_str("replacements"),
             Self::Revision => f.write_str("revision"),
@@ -219,6 +254,12 @@ fn object_key(kind: &str, namespace: &str, name: &str) -> Option<ObjectKey> {
         (false, true) => Some(ObjectKey::cluster(kind, name)),
         _ => None,
     }
+}
+
+/// A number in twenty digits: one key for one number, and keys in the order of numbers.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.len() == 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
 }
 
 impl FromStr for Key {
@@ -248,6 +289,12 @@ impl FromStr for Key {
                 Some(Self::Journal { execution: owned(execution), group: owned(group) })
             }
             ["requests", id] => Some(Self::Request(owned(id))),
+            ["audit", site, "head"] => Some(Self::AuditHead(owned(site))),
+            ["audit", site, seq] => number(seq).map(|seq| Self::AuditEntry { site: owned(site), seq }),
+            ["audit", site, "segments", first] => {
+                number(first).map(|first| Self::AuditSegment { site: owned(site), first })
+            }
+            ["idempotency", id] => Some(Self::Idempotency(owned(id))),
             ["generation"] => Some(Self::Generation),
             ["replacements"] => Some(Self::Replacements),
             ["revision"] => Some(Self::Revision),
@@ -287,6 +334,10 @@ mod tests {
             (Key::Conflict("ab12".into()), "conflicts/ab12"),
             (Key::Journal { execution: "x1".into(), group: "g".into() }, "executions/x1/g"),
             (Key::Request("home".into()), "requests/home"),
+            (Key::AuditEntry { site: "dc-a".into(), seq: 17 }, "audit/dc-a/00000000000000000017"),
+            (Key::AuditHead("dc-a".into()), "audit/dc-a/head"),
+            (Key::AuditSegment { site: "dc-a".into(), first: 1 }, "audit/dc-a/segments/00000000000000000001"),
+            (Key::Idempotency("ab12".into()), "idempotency/ab12"),
             (Key::Generation, "generation"),
             (Key::Replacements, "replacements"),
             (Key::Revision, "revision"),
@@ -317,6 +368,10 @@ mod tests {
             "/tandem/v1/holds/other/x",
             "/tandem/v1/executions/x1",
             "/tandem/v1/executions//g",
+            "/tandem/v1/audit/dc-a/17",
+            "/tandem/v1/audit/dc-a/+0000000000000000017",
+            "/tandem/v1/audit/dc-a/99999999999999999999",
+            "/tandem/v1/audit/dc-a/segments/1",
             "/tandem/v1/generation/2",
             "/tandem/v1/attestations/dc-a",
             "/tandem/v1/sites/dc-a/members/",

@@ -4,6 +4,7 @@
 mod data;
 mod entry;
 mod group;
+mod idempotency;
 mod key;
 mod other;
 mod replacement;
@@ -19,6 +20,7 @@ use serde_json::Value;
 pub use data::DataRecord;
 pub use entry::{Entry, EntryError, JOURNAL_BYTES, JournalSeen};
 pub use group::{GroupRecord, PLATFORM, Phase, Settled};
+pub use idempotency::{ANSWER_BYTES, AnswerRecord, IdempotencyRecord, idempotency_id};
 pub use key::{Hold, Key, KeyError, PREFIX};
 pub use other::{BrakeRecord, Confirmation, ConflictRecord, HoldRecord, LedgerRecord, TrippedRecord};
 pub use replacement::{Replacement, ReplacementsRecord};

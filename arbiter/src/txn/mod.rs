@@ -1,5 +1,6 @@
 //! Transactions as plain data: what is compared, what is done then, what else. Nothing here talks to a store.
 
+mod audit;
 mod build;
 mod holds;
 mod moves;
@@ -7,6 +8,7 @@ mod restore;
 
 use std::fmt;
 
+pub use audit::{AuditPut, audited};
 pub(crate) use build::reap_guarded;
 #[cfg(feature = "mutations")]
 pub use build::reap_with;

@@ -101,5 +101,5 @@ pub(crate) async fn identity<S: Store>(store: &S) {
     let Met { identity: found, server } = store.identity().await.unwrap();
     assert!(found.cluster != 0 && !found.members.is_empty());
     let answer = store.txn(&Txn { then: vec![Op::get("/contract/none")], ..Txn::default() }).await.unwrap();
-    assert_eq!((answer.cluster, answer.server), (found.cluster, server), "every answer bears them");
+    assert_eq!((answer.origin.cluster, answer.origin.server), (found.cluster, server), "every answer bears them");
 }

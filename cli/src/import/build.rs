@@ -105,6 +105,8 @@ pub fn add_unit(
             members: Vec::new(),
             expires_at: None,
             deletion_protection: false,
+            request: None,
+            delete_after: None,
         };
         resources.environments.push(Environment::new(name, spec));
     }

@@ -46,6 +46,7 @@ pub fn application(application: &Application, world: &World<'_>) -> Vec<Problem>
         }
         Some(environment) => {
             suspended(&subject, environment, &mut problems);
+            marked(&subject, environment, &mut problems);
             match world.profile_of(environment) {
                 Some(profile) => policy(&subject, profile, &mut problems),
                 None => problems.push(Problem::new(
@@ -78,6 +79,19 @@ fn suspended(subject: &Subject<'_>, environment: &Environment, problems: &mut Ve
              false first"
         );
         problems.push(Problem::new(Reason::Suspended, "metadata.namespace", message));
+    }
+}
+
+/// Nothing new comes into an environment that is about to be deleted.
+fn marked(subject: &Subject<'_>, environment: &Environment, problems: &mut Vec<Problem>) {
+    let is_new = !subject.world.applications.contains_key(&(subject.namespace.to_owned(), subject.name.to_owned()));
+    if let Some(after) = environment.spec.delete_after.as_ref().filter(|_| is_new) {
+        let message = format!(
+            "environment {} is marked for deletion at {after}: no application is admitted; undo the deletion first, or use \
+             another environment",
+            subject.namespace
+        );
+        problems.push(Problem::new(Reason::Deleting, "metadata.namespace", message));
     }
 }
 

@@ -10,7 +10,13 @@ use crate::ledger::{Amounts, Resource};
 /// What an environment takes of its unit's budget; `None` where its quota can't be read.
 #[must_use]
 pub fn quota_amounts(environment: &Environment) -> Option<Amounts> {
-    of_quota(&environment.spec.quota, &mut Vec::new())
+    amounts_of(&environment.spec.quota)
+}
+
+/// What a quota says; `None` where it can't be read.
+#[must_use]
+pub fn amounts_of(quota: &Quota) -> Option<Amounts> {
+    of_quota(quota, &mut Vec::new())
 }
 
 /// What a unit's environments may take together; `None` where its budget can't be read.

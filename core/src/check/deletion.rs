@@ -24,7 +24,7 @@ pub fn deletion(kind: Kind, _namespace: Option<&str>, name: &str, world: &World<
             );
             refusals.add("", message);
         }
-        Kind::Application => {}
+        Kind::Application | Kind::EnvironmentRequest => {}
     }
     refusals.0
 }

@@ -12,6 +12,7 @@ mod dependencies;
 mod endpoints;
 mod fields;
 mod governance;
+mod request;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,9 +21,10 @@ use tandem_crds::status::Reason;
 use tandem_crds::{Application, Environment, FailoverGroup, SecurityProfile, Unit};
 
 pub use application::application;
-pub use budget::{budget_amounts, quota_amounts};
+pub use budget::{amounts_of, budget_amounts, quota_amounts};
 pub use deletion::deletion;
 pub use governance::{data_centre, environment, failover_group, security_profile, unit};
+pub use request::environment_request;
 
 /// Something that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,3 +7,4 @@ mod fixtures;
 mod governance;
 mod properties;
 mod rendering;
+mod requests;

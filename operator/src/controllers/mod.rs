@@ -118,7 +118,8 @@ fn refusal(error: &ProvisionError) -> Report {
 async fn reconcile(context: &Context, live: &SpecRecord) -> Result<Report, ProvisionError> {
     match live.key.kind {
         Kind::DataCentre => data_centre::reconcile(context, &live.key).await,
-        Kind::SecurityProfile => Ok(Report::ready()),
+        // Nothing is rendered from these.
+        Kind::SecurityProfile | Kind::EnvironmentRequest => Ok(Report::ready()),
         Kind::Unit => Ok(unit::reconcile(context, &decoded(live)?)),
         Kind::FailoverGroup => Ok(failover_group::reconcile(context, &live.key.name)),
         Kind::Environment => environment::reconcile(context, &decoded::<Environment>(live)?).await,

@@ -17,8 +17,8 @@ use tandem_core::sync::{ObjectKey, Record};
 use tandem_crds::quantity::Quantity;
 use tandem_crds::status::{ConditionValue, HasConditions, PUBLISHED, PodCount, READY, Reason, SiteStatus, merge};
 use tandem_crds::{
-    Application, Capacity, DataCentre, Environment, FailoverGroup, GroupPhase, Kind, Member, SecurityProfile,
-    TandemKind, Unit,
+    Application, Capacity, DataCentre, Environment, EnvironmentRequest, FailoverGroup, GroupPhase, Kind, Member,
+    SecurityProfile, TandemKind, Unit,
 };
 
 /// Why a status was not written.
@@ -43,6 +43,7 @@ pub async fn fold(context: Context, key: ObjectKey) -> Outcome {
         Kind::Environment => fold_kind::<Environment>(&context, &key, |_, _, _| {}).await,
         Kind::FailoverGroup => fold_kind::<FailoverGroup>(&context, &key, failover_group).await,
         Kind::Application => fold_kind::<Application>(&context, &key, application).await,
+        Kind::EnvironmentRequest => fold_kind::<EnvironmentRequest>(&context, &key, |_, _, _| {}).await,
     };
     match result {
         Ok(None) => Outcome::Done,

@@ -21,7 +21,9 @@ use tandem_core::sync::{
 };
 use tandem_crds::status::Reason;
 use tandem_crds::validation::broken_rules;
-use tandem_crds::{Application, DataCentre, Environment, FailoverGroup, Kind, SecurityProfile, TandemKind, Unit};
+use tandem_crds::{
+    Application, DataCentre, Environment, EnvironmentRequest, FailoverGroup, Kind, SecurityProfile, TandemKind, Unit,
+};
 
 /// The annotation with which a person takes a deletion back while it waits.
 const UNDO: &str = "tandem.dev/undo-delete";
@@ -153,6 +155,9 @@ fn judge(context: &Context, candidate: &SpecRecord, published: Option<&SpecRecor
         Kind::DataCentre => judged::<DataCentre>(context, candidate, published, check::data_centre).map(|(_, j)| j),
         Kind::SecurityProfile => {
             judged::<SecurityProfile>(context, candidate, published, check::security_profile).map(|(_, j)| j)
+        }
+        Kind::EnvironmentRequest => {
+            judged::<EnvironmentRequest>(context, candidate, published, check::environment_request).map(|(_, j)| j)
         }
         Kind::FailoverGroup => {
             judged::<FailoverGroup>(context, candidate, published, check::failover_group).map(|(_, j)| j)

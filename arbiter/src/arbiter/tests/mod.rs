@@ -1,6 +1,8 @@
+mod audit;
 mod city;
 mod claims;
 mod data;
+mod idempotency;
 mod moves;
 mod operations;
 
