@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod progress;
 pub mod providers;
 pub mod queue;
+pub mod requests;
 pub mod run;
 pub mod status;
 pub mod sync;

@@ -8,6 +8,7 @@ mod failures;
 mod following;
 mod provisioning;
 mod refusals;
+mod requests;
 mod steady;
 mod world;
 
@@ -31,6 +32,7 @@ fn main() {
         refusals::a_rule_that_an_old_api_server_let_pass_is_reported,
         refusals::a_unit_with_environments_is_not_deleted,
         refusals::a_namespace_of_somebody_else_is_not_taken_over,
+        requests::a_request_is_decided_carried_out_and_shown_in_both_sites,
         failures::an_operator_killed_in_the_middle_goes_on,
         failures::the_link_cut_and_healed_converges,
         failures::definitions_deleted_and_reinstalled_delete_nothing,

@@ -6,6 +6,7 @@ use crate::cluster::{ApplyError, Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::index::{SiteReport, group_of};
 use crate::queue::Outcome;
+use crate::requests;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ pub async fn fold(context: Context, key: ObjectKey) -> Outcome {
         Kind::Environment => fold_kind::<Environment>(&context, &key, |_, _, _| {}).await,
         Kind::FailoverGroup => fold_kind::<FailoverGroup>(&context, &key, failover_group).await,
         Kind::Application => fold_kind::<Application>(&context, &key, application).await,
-        Kind::EnvironmentRequest => fold_kind::<EnvironmentRequest>(&context, &key, |_, _, _| {}).await,
+        Kind::EnvironmentRequest => fold_kind::<EnvironmentRequest>(&context, &key, requests::show).await,
     };
     match result {
         Ok(None) => Outcome::Done,
