@@ -4,6 +4,7 @@
 
 use super::{Principal, Role, Via, is_name, is_unit};
 use crate::problem::Refusal;
+use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeSet;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -14,10 +15,15 @@ pub struct PeerCertificate(pub CertificateDer<'static>);
 
 /// Who the certificate is for.
 ///
+/// Its time is judged at every request: TLS looks at it once, and a connection may last longer.
+///
 /// # Errors
-/// When its subject has not exactly one name, or an organisation that says neither a unit nor a role.
-pub fn principal_of_certificate(certificate: &PeerCertificate) -> Result<Principal, Refusal> {
+/// When its time is over, its subject has not exactly one name, or an organisation that says neither a unit nor a role.
+pub fn principal_of_certificate(certificate: &PeerCertificate, now: Timestamp) -> Result<Principal, Refusal> {
     let (_, parsed) = X509Certificate::from_der(&certificate.0).map_err(|_| Refusal::Subject)?;
+    if parsed.validity().not_after.timestamp() < now.as_second() {
+        return Err(Refusal::CertificateExpired);
+    }
     let subject = parsed.subject();
     let mut names = subject.iter_common_name().map(|name| name.as_str());
     let (Some(Ok(name)), None) = (names.next(), names.next()) else { return Err(Refusal::Subject) };
@@ -73,14 +79,18 @@ mod tests {
     }
 
     #[test]
-    fn the_certificate_itself_is_read() {
+    fn the_certificate_itself_is_read_and_its_time_is_judged() {
         let (mut params, key) = (rcgen::CertificateParams::default(), rcgen::KeyPair::generate().unwrap());
         params.distinguished_name.push(rcgen::DnType::CommonName, "wang");
         params.distinguished_name.push(rcgen::DnType::OrganizationName, "tandem:role:platform-operator");
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
         let certificate = PeerCertificate(params.self_signed(&key).unwrap().der().clone());
-        let wang = principal_of_certificate(&certificate).unwrap();
+        let before: Timestamp = "2029-12-31T23:59:59Z".parse().unwrap();
+        let wang = principal_of_certificate(&certificate, before).unwrap();
         assert_eq!((wang.name.as_str(), wang.roles), ("wang", BTreeSet::from([Role::PlatformOperator])));
+        let after: Timestamp = "2030-01-01T00:00:01Z".parse().unwrap();
+        assert_eq!(principal_of_certificate(&certificate, after), Err(Refusal::CertificateExpired));
         let nonsense = PeerCertificate(CertificateDer::from(vec![1, 2, 3]));
-        assert_eq!(principal_of_certificate(&nonsense), Err(Refusal::Subject));
+        assert_eq!(principal_of_certificate(&nonsense, before), Err(Refusal::Subject));
     }
 }

@@ -42,7 +42,9 @@ impl Identity {
     pub async fn of(&self, headers: &HeaderMap, peer: Option<&PeerCertificate>) -> Result<Principal, Problem> {
         let principal = match (bearer(headers).map_err(Problem::Unauthenticated)?, peer) {
             (Some(token), _) => self.of_token(token).await?,
-            (None, Some(certificate)) => principal_of_certificate(certificate).map_err(Problem::Unauthenticated)?,
+            (None, Some(certificate)) => {
+                principal_of_certificate(certificate, (self.clock)()).map_err(Problem::Unauthenticated)?
+            }
             (None, None) => return Err(Problem::Unauthenticated(Refusal::Nothing)),
         };
         if offices_conflict(&principal) {

@@ -89,7 +89,8 @@ async fn token(
     if form.get("grant_type").map(String::as_str) != Some("client_credentials") {
         return refuse("unsupported_grant_type");
     }
-    let shown = peer.and_then(|Extension(peer)| peer).and_then(|peer| principal_of_certificate(&peer).ok());
+    let shown =
+        peer.and_then(|Extension(peer)| peer).and_then(|peer| principal_of_certificate(&peer, (state.clock)()).ok());
     let asked = form.get("client_id");
     let name = match (shown, asked, form.get("client_secret")) {
         (Some(shown), None, None) => shown.name,

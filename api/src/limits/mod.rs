@@ -19,7 +19,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ pub async fn outer(State(limits): State<Limits>, request: Request, next: Next) -
     }
     // The address is the connection's. What headers say about it is not looked at.
     if let Some(ConnectInfo(address)) = request.extensions().get::<ConnectInfo<SocketAddr>>()
-        && let Err(after) = limits.addresses.take(&(address.ip().to_canonical(), class))
+        && let Err(after) = limits.addresses.take(&(network(address.ip()), class))
     {
         return Problem::TooMany { whose: Allowance::Address, after }.into_response();
     }
@@ -112,6 +112,14 @@ pub async fn inner(State(limits): State<Limits>, request: Request, next: Next) -
         }
     }
     next.run(request).await
+}
+
+/// What counts as one address: for IPv6 the network of 64 bits, as whoever has one has all of it.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        four => four,
+    }
 }
 
 async fn within(timeout: Duration, request: Request, next: Next) -> Response {

@@ -103,6 +103,14 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_network_of_ipv6_is_one_address() {
+    let limits = limits(1, 10, &Hand::default());
+    assert_eq!(ask(&limits, "/v1/units", "[2001:db8::1]", None).await.status(), 200);
+    assert_eq!(ask(&limits, "/v1/units", "[2001:db8::ffff:2]", None).await.status(), 429);
+    assert_eq!(ask(&limits, "/v1/units", "[2001:db8:0:1::1]", None).await.status(), 200);
+}
+
+#[tokio::test]
 async fn a_client_and_a_unit_have_allowances_of_their_own() {
     let limits = limits(2, 10, &Hand::default());
     for from in ["192.0.2.1", "192.0.2.2"] {
@@ -143,7 +151,7 @@ async fn a_full_house_sheds_and_keeps_what_is_vital() {
     assert_eq!(ask(&limits, "/v1/units", "192.0.2.1", None).await.status(), 200);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_takes_too_long_ends_and_frees_its_place() {
     let limits = limits(1_000, 1, &Hand::default());
     let response = ask(&limits, "/slow", "192.0.2.1", None).await;

@@ -84,6 +84,15 @@ impl Owned {
         let mut part = self.has_group(group).then(|| group.clone())?;
         if let Self::Unit { groups, .. } = self {
             part.spec.depends_on.retain(|other| groups.contains(other));
+            if let Some(status) = &mut part.status {
+                let readiness = status.readiness.iter_mut().flat_map(|readiness| &mut readiness.reasons);
+                for why in readiness.chain(&mut status.why_not_automatic) {
+                    if names_groups(&why.reason) {
+                        why.message.clear();
+                        why.message_zh.clear();
+                    }
+                }
+            }
         }
         Some(part)
     }
@@ -120,7 +129,7 @@ impl Owned {
         part.spec.reason.clear();
         for group in part.status.iter_mut().flat_map(|status| &mut status.groups) {
             group.steps.clear();
-            if group.reason == "WaitsFor" || group.reason == "DependsOnStuck" {
+            if names_groups(&group.reason) {
                 group.message.clear();
                 group.message_zh.clear();
             }
@@ -141,6 +150,11 @@ impl Owned {
             (Self::Unit { .. }, None) => false,
         }
     }
+}
+
+/// Whether the sentence of a reason names groups, which may be others'. The word remains.
+fn names_groups(reason: &str) -> bool {
+    matches!(reason, "WaitsFor" | "DependsOnStuck")
 }
 
 /// The group that an application is in: the one it is found in; before that the one it names, or its own.
@@ -216,6 +230,8 @@ mod tests {
         let seen: Vec<FailoverGroup> =
             city.failover_groups.iter().filter_map(|group| health().part_of_group(group)).collect();
         assert_eq!(seen.len(), 1);
-        assert!(seen[0].spec.depends_on.is_empty());
+        let text = serde_json::to_string(&seen).unwrap();
+        assert!(!text.contains("water") && text.contains("WaitsFor"), "{text}");
+        assert!(serde_json::to_string(&*city.failover_groups[0]).unwrap().contains("wait for water-group"));
     }
 }

@@ -82,7 +82,11 @@ pub(crate) fn data_centre(name: &str) -> DataCentre {
 }
 
 pub(crate) fn failover_group(name: &str, depends_on: &[&str]) -> FailoverGroup {
-    object("FailoverGroup", json!({"name": name}), json!({"dependsOn": depends_on}))
+    let mut group: FailoverGroup = object("FailoverGroup", json!({"name": name}), json!({"dependsOn": depends_on}));
+    let why = json!([{"reason": "WaitsFor", "message": format!("wait for {}", depends_on.join(", "))}]);
+    let status = json!({"readiness": {"state": "Protected", "reasons": why}, "whyNotAutomatic": why});
+    group.status = Some(serde_json::from_value(status).unwrap());
+    group
 }
 
 /// Asked for by the platform's Wang, of all groups, and under way for these.

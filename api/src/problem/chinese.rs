@@ -70,6 +70,7 @@ fn refusal(refusal: &Refusal) -> String {
         Refusal::Expired => "令牌已过期；请重新获取".to_owned(),
         Refusal::NotYet => "令牌尚未生效；请核对您与签发方的时钟".to_owned(),
         Refusal::Claim { claim } => format!("令牌的声明 {claim} 缺失或不正确"),
+        Refusal::CertificateExpired => "客户端证书已过期；请使用新证书重新连接".to_owned(),
         Refusal::Subject => "客户端证书须有且只有一个写明姓名的 CN，且每个 O 须为 tandem:unit:<单位> 或 \
             tandem:role:<角色>"
             .to_owned(),

@@ -98,6 +98,7 @@ fn refusal(refusal: &Refusal) -> String {
             "the token is not valid yet; compare your clock and the issuer's with the right time".to_owned()
         }
         Refusal::Claim { claim } => format!("the token's claim {claim} is missing or not what it should be"),
+        Refusal::CertificateExpired => "the client certificate has expired; connect with a new one".to_owned(),
         Refusal::Subject => "the client certificate must have one CN with a name in it, and every O must be \
             tandem:unit:<unit> or tandem:role:<role>"
             .to_owned(),

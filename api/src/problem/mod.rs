@@ -60,6 +60,8 @@ pub enum Refusal {
     },
     /// The client certificate's subject does not say who it is for.
     Subject,
+    /// The client certificate's time is over.
+    CertificateExpired,
 }
 
 /// What is wrong with one field.

@@ -20,6 +20,7 @@ fn refusals() -> Vec<Problem> {
         Refusal::NotYet,
         Refusal::Claim { claim: "sub".to_owned() },
         Refusal::Subject,
+        Refusal::CertificateExpired,
     ]
     .into_iter()
     .map(Problem::Unauthenticated)

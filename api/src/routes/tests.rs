@@ -1,7 +1,7 @@
 //! The whole API in memory: `router().oneshot(request)`, no sockets.
 
 use super::*;
-use crate::config::LimitsConfig;
+use crate::config::{LimitsConfig, RateConfig};
 use crate::health::Readiness;
 use crate::identity::testing::{ISSUER, Signing, TestIssuer, at, claims, rules};
 use crate::identity::{Fetch, Keys, Role};
@@ -12,6 +12,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
@@ -36,7 +37,10 @@ impl Api {
         let readiness = Readiness::default();
         let metrics = Metrics::new().unwrap();
         let state = AppState { objects, readiness: readiness.clone(), metrics, site: "dc-a".into() };
-        let limits = crate::run::limits(&LimitsConfig::default(), &Monotonic::new(|| seconds(0)));
+        // Time stands still, so that what one test asks has to be within one burst.
+        let many = RateConfig { per_second: NonZeroU32::MIN, burst: NonZeroU32::MAX };
+        let limits = LimitsConfig { address: many, client: many, unit: many, ..LimitsConfig::default() };
+        let limits = crate::run::limits(&limits, &Monotonic::new(|| Duration::ZERO));
         Self { router: router(state, identity, &limits), key, readiness }
     }
 

@@ -74,7 +74,7 @@ fn who() -> Router {
     Router::new().route(
         "/",
         get(async |Extension(peer): Extension<Option<PeerCertificate>>| {
-            match peer.map(|peer| principal_of_certificate(&peer)) {
+            match peer.map(|peer| principal_of_certificate(&peer, jiff::Timestamp::now())) {
                 None => "nobody".to_owned(),
                 Some(Ok(principal)) => format!("{} {:?} {:?}", principal.name, principal.unit, principal.roles),
                 Some(Err(refusal)) => format!("{refusal:?}"),
