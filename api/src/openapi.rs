@@ -67,6 +67,7 @@ fn complete(operation: &mut Value) {
         parameters.extend(operation["parameters"].as_array().cloned().unwrap_or_default());
         operation["parameters"] = Value::Array(parameters);
     }
+    let named = operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "path");
     let responses = &mut operation["responses"];
     let problem = |description: &str| {
         let schema = json!({"$ref": "#/components/schemas/Problem"});
@@ -80,7 +81,7 @@ fn complete(operation: &mut Value) {
     }
     if list {
         responses["400"] = problem("A parameter is wrong; `errors` names it.");
-    } else {
+    } else if named {
         responses["404"] = problem("There is nothing of that name, or it is not yours.");
     }
 }

@@ -32,8 +32,8 @@ async fn judged(key: &Signing, token: &str) -> Result<Principal, Problem> {
 }
 
 #[track_caller]
-fn refused(result: Result<Principal, Problem>, refusal: Refusal) {
-    assert_eq!(result, Err(Problem::Unauthenticated(refusal)));
+fn refused(result: impl Into<Result<Principal, Problem>>, refusal: Refusal) {
+    assert_eq!(result.into(), Err(Problem::Unauthenticated(refusal)));
 }
 
 #[tokio::test]

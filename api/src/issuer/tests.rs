@@ -60,7 +60,7 @@ fn certificate(name: &str) -> PeerCertificate {
 struct Direct(Router);
 
 impl Fetch for Direct {
-    fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<axum::body::Bytes, FetchError>> {
+    fn get<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<Bytes, FetchError>> {
         Box::pin(async move {
             let path = url.strip_prefix(ADDRESS).unwrap();
             let response = self.0.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();

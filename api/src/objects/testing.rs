@@ -55,7 +55,8 @@ impl Objects for Memory {
     }
 }
 
-fn object<K: serde::de::DeserializeOwned>(kind: &str, metadata: Value, spec: Value) -> K {
+fn object<K: serde::de::DeserializeOwned>(kind: &str, metadata: impl Into<Value>, spec: impl Into<Value>) -> K {
+    let (metadata, spec) = (metadata.into(), spec.into());
     let object = json!({"apiVersion": "tandem.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
     serde_json::from_value(object).unwrap()
 }
