@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// What each crate may depend on among Tandem's own, directly or not.
-const DRAWN: [(&str, &[&str]); 8] = [
+const DRAWN: [(&str, &[&str]); 9] = [
     ("tandem-crds", &[]),
     ("tandem-core", &["tandem-crds"]),
     ("tandem-arbiter", &["tandem-core", "tandem-crds"]),
     ("tandem-operator", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
+    ("tandem-api", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
     ("tandem-agent", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
     ("tandem-cli", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
     ("tandem-lab", &["tandem-crds"]),

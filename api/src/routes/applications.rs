@@ -1,0 +1,64 @@
+//! `/v1/applications`.
+
+use super::extract::{Named, Pairs, find};
+use super::page::{Filter, YES_NO, asked, page, ready};
+use crate::authorise::{Action, authorise, authorise_named};
+use crate::identity::Principal;
+use crate::objects::{Owned, group_of};
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::views::{ApplicationItem, ApplicationList};
+use axum::Json;
+use axum::extract::State;
+use tandem_crds::Application;
+
+/// What the list can be filtered by.
+pub(crate) const FILTERS: &[Filter<Application>] = &[
+    Filter { name: "environment", values: &[], of: |application| application.metadata.namespace.clone() },
+    Filter { name: "failoverGroup", values: &[], of: group_of },
+    Filter { name: "tier", values: &["0", "1", "2", "3"], of: |application| Some(application.spec.tier.to_string()) },
+    Filter { name: "activeSite", values: &[], of: |application| application.status.as_ref()?.active_site.clone() },
+    Filter {
+        name: "ready",
+        values: YES_NO,
+        of: |application| ready(application.status.as_ref().map(|status| status.conditions.as_slice())),
+    },
+];
+
+/// Applications, by name. Agencies see their own unit's.
+#[utoipa::path(get, path = "/v1/applications", tag = "applications", operation_id = "listApplications",
+    params(
+        ("environment" = Option<String>, Query, description = "The environment that they are in."),
+        ("failoverGroup" = Option<String>, Query, description = "The group that they move with."),
+        ("tier" = Option<String>, Query, description = "The tier: 0, 1, 2 or 3."),
+        ("activeSite" = Option<String>, Query, description = "The site at which they are active."),
+        ("ready" = Option<String>, Query, description = "Whether they are in order at every site."),
+    ),
+    responses((status = 200, description = "A page of the list.", body = ApplicationList)))]
+pub(crate) async fn list(
+    principal: Principal,
+    State(state): State<AppState>,
+    Pairs(pairs): Pairs,
+) -> Result<Json<ApplicationList>, Problem> {
+    let owned = Owned::within(&authorise(&principal, Action::ReadApplications)?, &*state.objects)?;
+    let asked = asked(pairs, FILTERS)?;
+    let shown = state.objects.applications()?.into_iter().filter(|application| owned.has_application(application));
+    Ok(Json(page(shown, &asked, FILTERS).into()))
+}
+
+/// An application. Agencies see their own unit's.
+#[utoipa::path(get, path = "/v1/applications/{environment}/{name}", tag = "applications", operation_id = "getApplication",
+    params(("environment" = String, Path, description = "The environment."), ("name" = String, Path, description = "The name.")),
+    responses((status = 200, description = "An application.", body = ApplicationItem)))]
+pub(crate) async fn get(
+    principal: Principal,
+    State(state): State<AppState>,
+    Named((environment, name)): Named<(String, String)>,
+) -> Result<Json<ApplicationItem>, Problem> {
+    let owned = Owned::within(&authorise_named(&principal, Action::ReadApplications)?, &*state.objects)?;
+    let application = find(state.objects.applications()?, Some(&environment), &name)?;
+    if !owned.has_application(&application) {
+        return Err(Problem::NotFound);
+    }
+    Ok(Json((&*application).into()))
+}

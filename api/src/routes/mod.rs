@@ -1,0 +1,78 @@
+//! The routes. Handlers are thin: they ask [`authorise`](crate::authorise::authorise) first, then act.
+
+pub(crate) mod applications;
+pub(crate) mod data_centres;
+pub(crate) mod environments;
+mod extract;
+pub(crate) mod failover_groups;
+pub(crate) mod failovers;
+mod headers;
+mod me;
+pub(crate) mod page;
+pub(crate) mod security_profiles;
+#[cfg(test)]
+mod tests;
+pub(crate) mod units;
+
+use crate::docs;
+use crate::health;
+use crate::identity::{Identity, sign_in};
+use crate::limits::{self, Limits};
+use crate::metrics;
+use crate::problem::{Problem, localise};
+use crate::state::AppState;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What is answered to anybody.
+pub(crate) fn open() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+/// What is answered to those who are signed in.
+pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(me::get))
+        .routes(routes!(units::list))
+        .routes(routes!(units::get))
+        .routes(routes!(environments::list))
+        .routes(routes!(environments::get))
+        .routes(routes!(applications::list))
+        .routes(routes!(applications::get))
+        .routes(routes!(data_centres::list))
+        .routes(routes!(data_centres::get))
+        .routes(routes!(failover_groups::list))
+        .routes(routes!(failover_groups::get))
+        .routes(routes!(failovers::list))
+        .routes(routes!(failovers::get))
+        .routes(routes!(security_profiles::list))
+        .routes(routes!(security_profiles::get))
+}
+
+/// The whole API.
+pub fn router(state: AppState, identity: Identity, limits: &Limits) -> Router {
+    let signed_in = signed_in()
+        .split_for_parts()
+        .0
+        .route_layer(from_fn_with_state(limits.clone(), limits::inner))
+        .route_layer(from_fn_with_state(identity, sign_in));
+    let counted = state.metrics.clone();
+    Router::new()
+        .merge(signed_in)
+        .merge(open().split_for_parts().0)
+        .merge(docs::router())
+        .fallback(async || Problem::NoSuchPath)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .with_state(state)
+        .layer(DefaultBodyLimit::max(limits.body))
+        .layer(from_fn_with_state(limits.clone(), limits::outer))
+        .layer(from_fn(localise))
+        .layer(from_fn(headers::harden))
+        .layer(from_fn_with_state(counted, metrics::count))
+}

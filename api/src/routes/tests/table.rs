@@ -1,0 +1,113 @@
+//! Every operation of the OpenAPI document stands in a table with what each role is answered; one that does not fails here.
+//! A table of audit entries belongs beside it once there are operations that write.
+
+use super::*;
+
+/// What is answered: to nobody, agency administrator, agency viewer, platform operator, security administrator, auditor.
+/// Agencies' people are of the unit `health`; the path's names are filled in with things of the unit `water`.
+const AUTHORISATION: [(&str, &str, [u16; 6]); 18] = [
+    ("get", "/healthz", [200; 6]),
+    ("get", "/readyz", [200; 6]),
+    ("get", "/metrics", [200; 6]),
+    ("get", "/v1/me", [401, 200, 200, 200, 200, 200]),
+    ("get", "/v1/units", [401, 200, 200, 200, 200, 200]),
+    ("get", "/v1/units/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/environments", [401, 200, 200, 200, 200, 200]),
+    ("get", "/v1/environments/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/applications", [401, 200, 200, 200, 200, 200]),
+    ("get", "/v1/applications/{environment}/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/data-centres", [401, 403, 403, 200, 200, 200]),
+    ("get", "/v1/data-centres/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/failover-groups", [401, 200, 200, 200, 200, 200]),
+    ("get", "/v1/failover-groups/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/failovers", [401, 200, 200, 200, 200, 200]),
+    ("get", "/v1/failovers/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/security/profiles", [401, 200, 200, 200, 200, 200]),
+    ("get", "/v1/security/profiles/{name}", [401, 404, 404, 200, 200, 200]),
+];
+
+/// A path with names in it.
+fn filled(path: &str) -> String {
+    let name = match path {
+        "/v1/units/{name}" => "water",
+        "/v1/environments/{name}" => "water-prod",
+        "/v1/applications/{environment}/{name}" => "portal",
+        "/v1/data-centres/{name}" => "dc-a",
+        "/v1/failover-groups/{name}" => "water-group",
+        "/v1/failovers/{name}" => "water-move",
+        "/v1/security/profiles/{name}" => "level-3",
+        _ => "",
+    };
+    path.replace("{environment}", "water-prod").replace("{name}", name)
+}
+
+fn operations() -> BTreeSet<(String, String)> {
+    let document = crate::openapi::document();
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())))
+        .collect()
+}
+
+#[test]
+fn every_operation_has_its_line_in_the_table() {
+    let lines: BTreeSet<(String, String)> =
+        AUTHORISATION.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let operations = operations();
+    let lacking: Vec<_> = operations.difference(&lines).collect();
+    assert!(lacking.is_empty(), "give these operations a line in AUTHORISATION: {lacking:?}");
+    let gone: Vec<_> = lines.difference(&operations).collect();
+    assert!(gone.is_empty(), "these lines of AUTHORISATION have no operation: {gone:?}");
+}
+
+#[tokio::test]
+async fn every_operation_answers_each_role_as_the_table_says() {
+    let api = Api::over(city());
+    for (method, path, wanted) in AUTHORISATION {
+        let method: Method = method.to_uppercase().parse().unwrap();
+        let path = filled(path);
+        let mut answered = vec![api.anonymous(method.clone(), &path).await.0];
+        for role in Role::ALL {
+            let unit = (!role.is_office()).then_some("health");
+            let request = Request::builder().method(method.clone()).uri(&path);
+            let request = request.header("authorization", format!("Bearer {}", api.token(unit, &[role])));
+            answered.push(api.send(request.body(Body::empty()).unwrap()).await.0);
+        }
+        assert_eq!(answered, wanted, "{method} {path}");
+    }
+}
+
+#[test]
+fn what_a_list_takes_is_what_its_document_says() {
+    let mut filters: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    macro_rules! add {
+        ($($path:literal => $module:ident),* $(,)?) => {$(
+            filters.insert($path, $module::FILTERS.iter().map(|filter| filter.name).collect());
+        )*};
+    }
+    add! {
+        "/v1/units" => units,
+        "/v1/environments" => environments,
+        "/v1/applications" => applications,
+        "/v1/data-centres" => data_centres,
+        "/v1/failover-groups" => failover_groups,
+        "/v1/failovers" => failovers,
+        "/v1/security/profiles" => security_profiles,
+    }
+    let document = crate::openapi::document();
+    let mut lists = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let operation = &item["get"];
+        if !operation["operationId"].as_str().unwrap().starts_with("list") {
+            continue;
+        }
+        let documented: Vec<&str> =
+            operation["parameters"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        let taken: Vec<&str> =
+            ["limit", "continue"].into_iter().chain(filters[path.as_str()].iter().copied()).collect();
+        assert_eq!(documented, taken, "{path}");
+        lists += 1;
+    }
+    assert_eq!(lists, filters.len());
+}
