@@ -46,7 +46,7 @@ pub enum Audited {
         /// The revision of both.
         revision: i64,
         /// The entry.
-        entry: Entry,
+        entry: Box<Entry>,
     },
     /// Neither was: what the action compares had moved. The answer is the action's own, as without an entry.
     Refused(TxnAnswer),
@@ -107,7 +107,7 @@ impl<S: Store> Arbiter<S> {
             match self.store.txn(&txn::audited(action, &put)).await {
                 Ok(answer) if answer.succeeded => {
                     *tail = Some(Versioned::new(answer.revision, put.entry.head()));
-                    return Ok(Audited::Done { revision: answer.revision, entry: put.entry });
+                    return Ok(Audited::Done { revision: answer.revision, entry: Box::new(put.entry) });
                 }
                 Ok(mut answer) => {
                     // Forgotten until it is read in full below: what follows may fail.
@@ -120,7 +120,7 @@ impl<S: Store> Arbiter<S> {
                     if let Some(kv) = there.first() {
                         let entry = placed(self.site(), seq, kv)?;
                         if entry.id == draft.id {
-                            return Ok(Audited::Done { revision: kv.mod_revision, entry });
+                            return Ok(Audited::Done { revision: kv.mod_revision, entry: Box::new(entry) });
                         }
                         if moved(head) == put.revision {
                             return Err(Broken { seq, why: Flaw::BehindTheEnd }.into());
@@ -152,7 +152,7 @@ impl<S: Store> Arbiter<S> {
     /// [`AuditError`].
     pub async fn audit_append(&self, draft: &Draft) -> Result<Entry, AuditError> {
         match self.audited(&Txn::default(), draft).await? {
-            Audited::Done { entry, .. } => Ok(entry),
+            Audited::Done { entry, .. } => Ok(*entry),
             // Nothing else was compared: something stands where nothing should.
             Audited::Refused(_) => Err(AuditError::Contended),
         }

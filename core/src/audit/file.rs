@@ -121,7 +121,7 @@ impl Checker {
         }
         self.state = match std::mem::replace(&mut self.state, State::Nothing) {
             State::Nothing => {
-                let beginning: Beginning = typed(value, seq)?;
+                let beginning: Beginning = typed(&value, seq)?;
                 if beginning.audit != MARK {
                     return Err(broken(Flaw::Unreadable));
                 }
@@ -137,7 +137,7 @@ impl Checker {
                 State::Entries { site, first, head }
             }
             State::Entries { site, first, head } if value.get("head").is_some() => {
-                let end: End = typed(value, seq)?;
+                let end: End = typed(&value, seq)?;
                 if head.seq < first {
                     return Err(broken(Flaw::Empty));
                 }
@@ -150,7 +150,7 @@ impl Checker {
                 State::Over(Verified { site, first, head, anchors: self.passed })
             }
             State::Entries { site, first, head } => {
-                let Line { entry, hash } = typed(value, seq)?;
+                let Line { entry, hash } = typed(&value, seq)?;
                 let head = link(&head, &site, &entry)?;
                 if head.hash != hash {
                     return Err(broken(Flaw::Hash));
@@ -193,7 +193,7 @@ fn anchored(anchors: &[Head], head: &Head) -> Result<usize, Broken> {
     Ok(here().count())
 }
 
-fn typed<T: DeserializeOwned + Serialize>(value: Value, seq: u64) -> Result<T, Broken> {
+fn typed<T: DeserializeOwned + Serialize>(value: &Value, seq: u64) -> Result<T, Broken> {
     // A version that is not known is said to be so before it is said to be unreadable.
     let version = value.get("entry").and_then(|entry| entry.get("version")).or_else(|| value.get("version")).cloned();
     if let Some(found) = version.filter(|version| *version != VERSION) {
@@ -201,7 +201,7 @@ fn typed<T: DeserializeOwned + Serialize>(value: Value, seq: u64) -> Result<T, B
     }
     let typed: T = serde_json::from_value(value.clone()).map_err(|_| Broken { seq, why: Flaw::Unreadable })?;
     // A field that is not known would be left out of the hash.
-    let same = serde_json::to_value(&typed).is_ok_and(|again| canonical(&again) == canonical(&value));
+    let same = serde_json::to_value(&typed).is_ok_and(|again| canonical(&again) == canonical(value));
     if same { Ok(typed) } else { Err(Broken { seq, why: Flaw::NotCanonical }) }
 }
 

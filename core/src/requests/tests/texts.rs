@@ -11,11 +11,11 @@ use crate::ledger::Resource;
 use crate::requests::{Expiry, Obstacle, Person, Rule, Standing, why};
 
 #[track_caller]
-fn two_languages(said: &mut BTreeSet<String>, english: String, chinese: String) {
+fn two_languages(said: &mut BTreeSet<String>, english: &str, chinese: &str) {
     assert!(english.is_ascii() && english.len() > 10, "{english}");
     assert!(chinese.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c)), "{chinese}");
     assert!(!english.contains(['{', '}']) && !chinese.contains(['{', '}']), "{english} {chinese}");
-    assert!(said.insert(english.clone()) && said.insert(chinese), "said twice: {english}");
+    assert!(said.insert(english.to_owned()) && said.insert(chinese.to_owned()), "said twice: {english}");
 }
 
 fn refusals() -> Vec<Refusal> {
@@ -75,7 +75,7 @@ fn every_refusal_has_a_sentence_in_both_languages() {
     assert_eq!(codes.len(), 19);
     for refusal in refusals() {
         assert_eq!(refusal.to_string(), refusal.sentence(Language::English));
-        two_languages(&mut said, refusal.sentence(Language::English), refusal.sentence(Language::Chinese));
+        two_languages(&mut said, &refusal.sentence(Language::English), &refusal.sentence(Language::Chinese));
     }
     let others = Refusal::NotFound.sentence(Language::English);
     assert!(!others.contains("health"), "what belongs to others is not named");
@@ -93,10 +93,10 @@ fn so_have_obstacles_rules_and_warnings() {
         Obstacle::NotLater { expires: "2031-01-01T00:00:00Z".into() },
         Obstacle::Unreadable { field: "spec.until" },
     ] {
-        two_languages(&mut said, obstacle.sentence(Language::English), obstacle.sentence(Language::Chinese));
+        two_languages(&mut said, &obstacle.sentence(Language::English), &obstacle.sentence(Language::Chinese));
     }
     for rule in [Rule::Shrinks, Rule::GrowsByLittle] {
-        two_languages(&mut said, rule.sentence(Language::English), rule.sentence(Language::Chinese));
+        two_languages(&mut said, &rule.sentence(Language::English), &rule.sentence(Language::Chinese));
     }
     for person in [
         Person::Kind(RequestType::Create),
@@ -112,7 +112,7 @@ fn so_have_obstacles_rules_and_warnings() {
         Person::NotUsed(Resource::Pods),
         Person::TooSoon,
     ] {
-        two_languages(&mut said, person.sentence(Language::English), person.sentence(Language::Chinese));
+        two_languages(&mut said, &person.sentence(Language::English), &person.sentence(Language::Chinese));
     }
     for expiry in [
         Expiry::Soon { at: hour(1), days: 7 },
@@ -120,7 +120,7 @@ fn so_have_obstacles_rules_and_warnings() {
         Expiry::Unreadable { text: "soon".into() },
     ] {
         let [english, chinese] = [Language::English, Language::Chinese].map(|l| expiry.sentence(l).unwrap());
-        two_languages(&mut said, english, chinese);
+        two_languages(&mut said, &english, &chinese);
     }
 }
 
