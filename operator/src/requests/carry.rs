@@ -248,14 +248,14 @@ mod tests {
     fn a_request_that_an_environment_names_is_finished_before_the_next() {
         let environment: Environment = serde_json::from_value(json!({
             "apiVersion": "tandem.dev/v1alpha1", "kind": "Environment", "metadata": {"name": "health-prod"},
-            "spec": {"unit": "health", "quota": {"cpu": "1", "memory": "1Gi"}, "request": "first"},
+            "spec": {"unit": "health", "quota": {"cpu": "1", "memory": "1Gi", "storage": "1Gi", "pods": 2}, "request": "first"},
         }))
         .unwrap();
         let environments = BTreeMap::from([("health-prod".to_owned(), environment)]);
         let index = crate::index::Index::default();
         index.with_world(|world| {
             let world = World { environments: &environments, ..*world };
-            let quota = json!({"type": "Resize", "quota": {"cpu": "2", "memory": "1Gi"}});
+            let quota = json!({"type": "Resize", "quota": {"cpu": "2", "memory": "1Gi", "storage": "1Gi", "pods": 2}});
             let requests = [request("first", 1, quota.clone()), request("second", 2, quota)];
             assert_eq!(unfinished(&requests, &world), BTreeMap::from([("first".to_owned(), "health-prod")]));
         });
