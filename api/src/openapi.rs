@@ -6,8 +6,8 @@ use crate::problem::ProblemBody;
 use crate::routes;
 use crate::views::{
     ApplicationItem, ApplicationList, DataCentreItem, DataCentreList, EnvironmentItem, EnvironmentList,
-    FailoverGroupItem, FailoverGroupList, FailoverItem, FailoverList, SecurityProfileItem, SecurityProfileList,
-    UnitItem, UnitList,
+    EnvironmentRequestItem, EnvironmentRequestList, FailoverGroupItem, FailoverGroupList, FailoverItem, FailoverList,
+    SecurityProfileItem, SecurityProfileList, UnitItem, UnitList,
 };
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -103,6 +103,8 @@ fn schemas() -> Map<String, Value> {
         UnitList,
         EnvironmentItem,
         EnvironmentList,
+        EnvironmentRequestItem,
+        EnvironmentRequestList,
         ApplicationItem,
         ApplicationList,
         DataCentreItem,
@@ -189,6 +191,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 18);
+        assert_eq!(ids.len(), 20);
     }
 }

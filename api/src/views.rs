@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use tandem_crds::{
     Application, ApplicationSpec, ApplicationStatus, DataCentre, DataCentreSpec, DataCentreStatus, Environment,
-    EnvironmentSpec, EnvironmentStatus, Failover, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverSpec,
-    FailoverStatus, SecurityProfile, SecurityProfileSpec, SecurityProfileStatus, Unit, UnitSpec, UnitStatus,
+    EnvironmentRequest, EnvironmentRequestSpec, EnvironmentRequestStatus, EnvironmentSpec, EnvironmentStatus, Failover,
+    FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverSpec, FailoverStatus, SecurityProfile,
+    SecurityProfileSpec, SecurityProfileStatus, Unit, UnitSpec, UnitStatus,
 };
 use utoipa::openapi::schema::{Ref, Schema};
 use utoipa::{PartialSchema, ToSchema, openapi::RefOr};
@@ -110,6 +111,8 @@ views! {
     Unit, UnitItem, UnitList, UnitSpec, UnitStatus, "Unit", "An agency";
     Environment, EnvironmentItem, EnvironmentList, EnvironmentSpec, EnvironmentStatus, "Environment",
         "One namespace of a unit, the same in both sites";
+    EnvironmentRequest, EnvironmentRequestItem, EnvironmentRequestList, EnvironmentRequestSpec, EnvironmentRequestStatus,
+        "EnvironmentRequest", "What an agency asks for, who decided, and what became of it";
     Application, ApplicationItem, ApplicationList, ApplicationSpec, ApplicationStatus, "Application",
         "A hosted application system in an environment";
     DataCentre, DataCentreItem, DataCentreList, DataCentreSpec, DataCentreStatus, "DataCentre", "A site";
@@ -126,6 +129,8 @@ named_schema! {
     UnitList => "UnitList",
     EnvironmentItem => "Environment",
     EnvironmentList => "EnvironmentList",
+    EnvironmentRequestItem => "EnvironmentRequest",
+    EnvironmentRequestList => "EnvironmentRequestList",
     ApplicationItem => "Application",
     ApplicationList => "ApplicationList",
     DataCentreItem => "DataCentre",

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::arbiter::args::ArbiterCommand;
+use crate::audit::AuditCommand;
 use crate::failover::args::{FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
 use crate::language::Lang;
 use clap::{Args, Parser, Subcommand};
@@ -77,6 +78,9 @@ pub enum Command {
     /// Look after the arbiter: how it stands, after a restore, a member that is replaced
     #[command(subcommand)]
     Arbiter(Box<ArbiterCommand>),
+    /// Verify what is kept of who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Run two data centres on this machine (hands over to tandem-lab)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Lab {

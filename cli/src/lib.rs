@@ -3,6 +3,7 @@
 
 pub mod arbiter;
 pub mod args;
+pub mod audit;
 pub mod cluster;
 pub mod exit;
 pub mod failover;
@@ -61,6 +62,10 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
         Command::Arbiter(command) => arbiter::run(*command, lang).await.unwrap_or_else(|error| {
             output::error(&error);
             error.exit()
+        }),
+        Command::Audit(command) => audit::run(&command, lang).unwrap_or_else(|error| {
+            output::error(&error);
+            Exit::Usage
         }),
         Command::Lab { arguments } => match lab::run(&arguments) {
             Ok(never) => match never {},

@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tandem_crds::{Application, DataCentre, Environment, Failover, FailoverGroup, SecurityProfile, Unit};
+use tandem_crds::{
+    Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, SecurityProfile, Unit,
+};
 use tokio::task::JoinSet;
 
 /// One kind's objects.
@@ -65,6 +67,7 @@ where
 pub struct Cluster {
     units: Kept<Unit>,
     environments: Kept<Environment>,
+    requests: Kept<EnvironmentRequest>,
     applications: Kept<Application>,
     data_centres: Kept<DataCentre>,
     failover_groups: Kept<FailoverGroup>,
@@ -85,6 +88,7 @@ impl Cluster {
         Self {
             units: Kept::follow(client.clone(), "units", readiness, tasks),
             environments: Kept::follow(client.clone(), "environments", readiness, tasks),
+            requests: Kept::follow(client.clone(), "requests", readiness, tasks),
             applications: Kept::follow(client.clone(), "applications", readiness, tasks),
             data_centres: Kept::follow(client.clone(), "data-centres", readiness, tasks),
             failover_groups: Kept::follow(client.clone(), "failover-groups", readiness, tasks),
@@ -100,6 +104,9 @@ impl Objects for Cluster {
     }
     fn environments(&self) -> Read<Environment> {
         self.environments.all()
+    }
+    fn requests(&self) -> Read<EnvironmentRequest> {
+        self.requests.all()
     }
     fn applications(&self) -> Read<Application> {
         self.applications.all()

@@ -11,7 +11,9 @@ pub(crate) use ownership::group_of;
 
 use crate::problem::Problem;
 use std::sync::Arc;
-use tandem_crds::{Application, DataCentre, Environment, Failover, FailoverGroup, SecurityProfile, Unit};
+use tandem_crds::{
+    Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, SecurityProfile, Unit,
+};
 
 /// All objects of a kind, or [`Problem::NotRead`] until they have been read once.
 pub type Read<K> = Result<Vec<Arc<K>>, Problem>;
@@ -28,6 +30,11 @@ pub trait Objects: Send + Sync {
     /// # Errors
     /// As [`Objects::units`].
     fn environments(&self) -> Read<Environment>;
+    /// What agencies asked for.
+    ///
+    /// # Errors
+    /// As [`Objects::units`].
+    fn requests(&self) -> Read<EnvironmentRequest>;
     /// The applications.
     ///
     /// # Errors

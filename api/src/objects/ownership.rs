@@ -5,7 +5,7 @@ use crate::authorise::Scope;
 use crate::problem::Problem;
 use std::collections::BTreeSet;
 use tandem_core::names::default_group;
-use tandem_crds::{Application, Environment, Failover, FailoverGroup, SecurityProfile, Unit};
+use tandem_crds::{Application, Environment, EnvironmentRequest, Failover, FailoverGroup, SecurityProfile, Unit};
 
 /// The names of what somebody may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,12 @@ impl Owned {
     #[must_use]
     pub fn has_environment(&self, environment: &Environment) -> bool {
         self.has(environment.metadata.name.as_deref(), |own, name| own.1.contains(name))
+    }
+
+    /// Whether it may see the request: it goes by the unit that asks, since there may be no environment yet.
+    #[must_use]
+    pub fn has_request(&self, request: &EnvironmentRequest) -> bool {
+        self.has(Some(&request.spec.unit), |own, unit| own.0 == unit)
     }
 
     /// Whether it may see the application.

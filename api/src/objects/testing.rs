@@ -4,13 +4,16 @@ use super::{Objects, Read};
 use crate::problem::Problem;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tandem_crds::{Application, DataCentre, Environment, Failover, FailoverGroup, SecurityProfile, Unit};
+use tandem_crds::{
+    Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, SecurityProfile, Unit,
+};
 
 /// Objects in memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) units: Vec<Arc<Unit>>,
     pub(crate) environments: Vec<Arc<Environment>>,
+    pub(crate) requests: Vec<Arc<EnvironmentRequest>>,
     pub(crate) applications: Vec<Arc<Application>>,
     pub(crate) data_centres: Vec<Arc<DataCentre>>,
     pub(crate) failover_groups: Vec<Arc<FailoverGroup>>,
@@ -37,6 +40,9 @@ impl Objects for Memory {
     }
     fn environments(&self) -> Read<Environment> {
         self.read(&self.environments)
+    }
+    fn requests(&self) -> Read<EnvironmentRequest> {
+        self.read(&self.requests)
     }
     fn applications(&self) -> Read<Application> {
         self.read(&self.applications)
@@ -70,6 +76,12 @@ pub(crate) fn unit(name: &str) -> Unit {
 pub(crate) fn environment(unit: &str, name: &str) -> Environment {
     let quota = json!({"cpu": "4", "memory": "8Gi", "storage": "100Gi", "pods": 20});
     object("Environment", json!({"name": format!("{unit}-{name}")}), json!({"unit": unit, "quota": quota}))
+}
+
+pub(crate) fn request(unit: &str, name: &str) -> EnvironmentRequest {
+    let spec = json!({"type": "Extend", "unit": unit, "environment": format!("{unit}-prod"), "reason": "the works last longer",
+                      "until": "2027-01-01T00:00:00Z", "requestedBy": {"name": "li"}, "submittedAt": "2026-01-01T00:00:00Z"});
+    object("EnvironmentRequest", json!({"name": format!("{unit}-{name}")}), spec)
 }
 
 pub(crate) fn application(environment: &str, name: &str, group: &str) -> Application {
@@ -115,6 +127,7 @@ pub(crate) fn city() -> Memory {
         profile.clone_into(&mut unit.spec.security_profile);
         city.units.push(Arc::new(unit));
         city.environments.push(Arc::new(environment(name, "prod")));
+        city.requests.push(Arc::new(request(name, "longer")));
         city.applications.push(Arc::new(application(&format!("{name}-prod"), "portal", &format!("{name}-group"))));
         city.failovers.push(Arc::new(failover(&format!("{name}-move"), &[&format!("{name}-group")])));
     }

@@ -9,6 +9,7 @@ pub(crate) mod failovers;
 mod headers;
 mod me;
 pub(crate) mod page;
+pub(crate) mod requests;
 pub(crate) mod security_profiles;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,8 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(units::get))
         .routes(routes!(environments::list))
         .routes(routes!(environments::get))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::get))
         .routes(routes!(applications::list))
         .routes(routes!(applications::get))
         .routes(routes!(data_centres::list))

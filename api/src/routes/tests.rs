@@ -81,6 +81,7 @@ async fn an_agency_sees_its_own_and_nothing_of_others() {
     for (path, own) in [
         ("/v1/units", &["health"] as &[&str]),
         ("/v1/environments", &["health-prod"]),
+        ("/v1/requests", &["health-longer"]),
         ("/v1/applications", &["portal"]),
         ("/v1/failover-groups", &["health-group"]),
         ("/v1/failovers", &["both-move", "health-move"]),
@@ -100,6 +101,7 @@ async fn what_belongs_to_others_is_not_there_and_looks_like_what_is_nowhere() {
     for (theirs, nobodys) in [
         ("/v1/units/water", "/v1/units/fire"),
         ("/v1/environments/water-prod", "/v1/environments/fire-prod"),
+        ("/v1/requests/water-longer", "/v1/requests/fire-longer"),
         ("/v1/applications/water-prod/portal", "/v1/applications/fire-prod/portal"),
         ("/v1/failover-groups/water-group", "/v1/failover-groups/fire-group"),
         ("/v1/failovers/water-move", "/v1/failovers/fire-move"),

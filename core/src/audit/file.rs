@@ -163,6 +163,12 @@ impl Checker {
         Ok(())
     }
 
+    /// What is wrong with a file that ends in the middle of the next line.
+    #[must_use]
+    pub fn truncated(&self) -> Broken {
+        Broken { seq: self.next(), why: Flaw::Truncated }
+    }
+
     /// What the file is, once its last line was looked at.
     ///
     /// # Errors
@@ -214,7 +220,7 @@ pub fn verify_file(bytes: &[u8], anchors: Vec<Head>) -> Result<Verified, Broken>
     let mut rest = bytes;
     while !rest.is_empty() {
         let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-            return Err(Broken { seq: checker.next(), why: Flaw::Truncated });
+            return Err(checker.truncated());
         };
         checker.line(&rest[..end])?;
         rest = &rest[end + 1..];

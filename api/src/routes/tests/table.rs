@@ -5,7 +5,7 @@ use super::*;
 
 /// What is answered: to nobody, agency administrator, agency viewer, platform operator, security administrator, auditor.
 /// Agencies' people are of the unit `health`; the path's names are filled in with things of the unit `water`.
-const AUTHORISATION: [(&str, &str, [u16; 6]); 18] = [
+const AUTHORISATION: [(&str, &str, [u16; 6]); 20] = [
     ("get", "/healthz", [200; 6]),
     ("get", "/readyz", [200; 6]),
     ("get", "/metrics", [200; 6]),
@@ -14,6 +14,8 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 18] = [
     ("get", "/v1/units/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/environments", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/environments/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/requests", [401, 200, 200, 200, 200, 200]),
+    ("get", "/v1/requests/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/applications", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/applications/{environment}/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/data-centres", [401, 403, 403, 200, 200, 200]),
@@ -32,6 +34,7 @@ fn filled(path: &str) -> String {
         "/v1/units/{name}" => "water",
         "/v1/environments/{name}" => "water-prod",
         "/v1/applications/{environment}/{name}" => "portal",
+        "/v1/requests/{name}" => "water-longer",
         "/v1/data-centres/{name}" => "dc-a",
         "/v1/failover-groups/{name}" => "water-group",
         "/v1/failovers/{name}" => "water-move",
@@ -89,6 +92,7 @@ fn what_a_list_takes_is_what_its_document_says() {
     add! {
         "/v1/units" => units,
         "/v1/environments" => environments,
+        "/v1/requests" => requests,
         "/v1/applications" => applications,
         "/v1/data-centres" => data_centres,
         "/v1/failover-groups" => failover_groups,

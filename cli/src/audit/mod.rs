@@ -1,0 +1,140 @@
+//! `tandem audit …`: what is kept of who did what, verified without any server.
+
+use crate::exit::Exit;
+use crate::language::Lang;
+use crate::output;
+use clap::{Args, Subcommand};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use tandem_core::audit::{Broken, Checker, Head, Verified};
+
+/// A line longer than this is no entry: an entry has 64 KiB at most.
+const LONGEST_LINE: u64 = 1024 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  tandem audit verify dc-a.jsonl                                  does it hang together?
+  tandem audit verify dc-a.jsonl --anchor 4711:9f86d0…            and is it the chain whose head was noted down then?
+
+Without --anchor a file that somebody wrote anew as a whole passes. Note heads down elsewhere, on paper if need be.
+
+Exit codes: 0 the chain holds; 1 it is broken, and where is said, or a known head is not in it; 2 wrong usage, or the file cannot be read.";
+
+/// What to do with audit chains.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Verify a file of audit entries offline, and name the first broken link
+    #[command(after_help = EXAMPLES)]
+    Verify(VerifyArgs),
+}
+
+/// Arguments of `tandem audit verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// The file: JSON lines; - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A head that is known from elsewhere, as number and hash; may be given several times
+    #[arg(long, value_name = "NUMBER:HASH", value_parser = anchor)]
+    pub anchor: Vec<Head>,
+}
+
+fn anchor(text: &str) -> Result<Head, String> {
+    let (seq, hash) = text.split_once(':').ok_or("give the number of the entry and its hash, as 4711:9f86d0…")?;
+    let seq = seq.parse().map_err(|_| format!("'{seq}' is no number of an entry"))?;
+    let whole = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if whole {
+        Ok(Head { seq, hash: hash.to_owned() })
+    } else {
+        Err(format!("'{hash}' is no hash: it has 64 digits of 0-9 and a-f"))
+    }
+}
+
+/// Why a file could not be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Carries out what was asked.
+///
+/// # Errors
+/// [`AuditError`]; a chain that does not hold is none.
+pub fn run(command: &AuditCommand, lang: Lang) -> Result<Exit, AuditError> {
+    let AuditCommand::Verify(args) = command;
+    let failed = |source| AuditError::File { path: args.file.clone(), source };
+    let input: Box<dyn Read> = if args.file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(&args.file).map_err(failed)?)
+    };
+    let anchors = args.anchor.len();
+    match verify(BufReader::new(input), args.anchor.clone()).map_err(failed)? {
+        Ok(verified) => {
+            output::result(&holds(&verified, anchors, lang));
+            // A head that is known and not in the file: the chain may have been cut off before it.
+            Ok(if verified.anchors == anchors { Exit::Ok } else { Exit::Refused })
+        }
+        Err(broken) => {
+            output::result(&breaks(&broken, lang));
+            Ok(Exit::Refused)
+        }
+    }
+}
+
+/// Reads line by line: a chain of years need not fit into memory.
+fn verify(mut input: impl BufRead, anchors: Vec<Head>) -> std::io::Result<Result<Verified, Broken>> {
+    let mut checker = Checker::new(anchors);
+    loop {
+        let mut line = Vec::new();
+        input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            return Ok(checker.finish());
+        }
+        let Some(line) = line.strip_suffix(b"\n") else { return Ok(Err(checker.truncated())) };
+        if let Err(broken) = checker.line(line) {
+            return Ok(Err(broken));
+        }
+    }
+}
+
+fn holds(verified: &Verified, anchors: usize, lang: Lang) -> String {
+    let Verified { site, first, head, anchors: passed } = verified;
+    let known = if anchors == 0 {
+        lang.say(
+            "compared with no head that is known from elsewhere (--anchor)".to_owned(),
+            "未与其他途径留存的链头比对（--anchor）".to_owned(),
+        )
+    } else if *passed < anchors {
+        lang.say(
+            format!("only {passed} of {anchors} known heads are in it: is it cut off, or of another time?"),
+            format!("已知链头 {anchors} 个，仅 {passed} 个在此范围内：文件可能被截断，或属于其他时段"),
+        )
+    } else {
+        lang.say(
+            format!("{passed} of {anchors} known heads are in it, and agree"),
+            format!("已知链头 {anchors} 个，其中 {passed} 个在此范围内且一致"),
+        )
+    };
+    let Head { seq, hash } = head;
+    lang.say(
+        format!("the chain of {site} holds from entry {first} to {seq}\nhead: {seq}:{hash}\n{known}\n"),
+        format!("{site} 的审计链自第 {first} 条至第 {seq} 条完整\n链头：{seq}:{hash}\n{known}\n"),
+    )
+}
+
+fn breaks(broken: &Broken, lang: Lang) -> String {
+    let sentence = broken.why.sentence(lang.of_core());
+    let seq = broken.seq;
+    lang.say(format!("the chain breaks at entry {seq}: {sentence}\n"), format!("审计链在第 {seq} 条断裂：{sentence}\n"))
+}
+
+#[cfg(test)]
+mod tests;
