@@ -140,7 +140,7 @@ async fn carry_out(context: &Context, name: &str, work: Outcome) -> Result<(), S
         Outcome::Nothing => Ok(()),
         Outcome::Write { environment, applications } => {
             if let Some(environment) = environment {
-                let key = ObjectKey::cluster(Kind::Environment, &environment.name_any());
+                let key = ObjectKey::cluster(Kind::Environment, environment.name_any());
                 apply(context, &key, json!({"spec": environment.spec})).await?;
                 tracing::info!(request = name, %key, "an approved request makes or changes an environment");
             }
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
     use tandem_crds::Environment;
 
-    fn request(name: &str, second: i64, spec: Value) -> EnvironmentRequest {
+    fn request(name: &str, second: i64, spec: &Value) -> EnvironmentRequest {
         let mut whole = json!({
             "unit": "health", "environment": "health-prod", "reason": "a test", "requestedBy": {"name": "li"},
             "submittedAt": Timestamp::from_second(second).unwrap(),
@@ -256,7 +256,7 @@ mod tests {
         index.with_world(|world| {
             let world = World { environments: &environments, ..*world };
             let quota = json!({"type": "Resize", "quota": {"cpu": "2", "memory": "1Gi", "storage": "1Gi", "pods": 2}});
-            let requests = [request("first", 1, quota.clone()), request("second", 2, quota)];
+            let requests = [request("first", 1, &quota), request("second", 2, &quota)];
             assert_eq!(unfinished(&requests, &world), BTreeMap::from([("first".to_owned(), "health-prod")]));
         });
     }

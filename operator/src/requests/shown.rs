@@ -13,7 +13,7 @@ use tandem_crds::{EnvironmentRequest, EnvironmentRequestStatus, Kind, RequestTyp
 /// Writes into the status how a request stands. It goes by the published request: what was decided at a site without authority
 /// is not a decision.
 pub fn show(context: &Context, object: &EnvironmentRequest, status: &mut EnvironmentRequestStatus) {
-    let key = ObjectKey::cluster(Kind::EnvironmentRequest, &object.name_any());
+    let key = ObjectKey::cluster(Kind::EnvironmentRequest, object.name_any());
     let Some(record) = context.index.record(&key) else { return };
     let Record::Live(live) = &record.value else { return };
     let Some(request) = crate::index::typed::<EnvironmentRequest>(live) else { return };
