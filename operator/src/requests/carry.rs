@@ -7,7 +7,8 @@ use crate::index::typed;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -59,10 +60,15 @@ fn key(name: &str) -> ObjectKey {
     ObjectKey::cluster(Kind::EnvironmentRequest, name)
 }
 
-/// The requests that the arbiter holds, in the order in which they were submitted.
+/// The requests that the arbiter holds and that are not history, in the order in which they were submitted. One that has ended
+/// still counts while an environment names it: a deletion that was called off has to be lifted there.
 fn published(context: &Context) -> Vec<EnvironmentRequest> {
+    let named: BTreeSet<String> = context
+        .index
+        .with_world(|world| world.environments.values().filter_map(|named| named.spec.request.clone()).collect());
     let keys = context.index.keys().into_iter().filter(|key| key.kind == Kind::EnvironmentRequest);
     let mut requests: Vec<EnvironmentRequest> = keys
+        .filter(|key| named.contains(&key.name) || !is_over(context, &key.name))
         .filter_map(|key| match context.index.record(&key)?.value {
             Record::Live(live) => typed(&live),
             Record::Tombstone(_) => None,
@@ -141,6 +147,10 @@ async fn carry_out(context: &Context, name: &str, work: Outcome) -> Result<(), S
         Outcome::Write { environment, applications } => {
             if let Some(environment) = environment {
                 let key = ObjectKey::cluster(Kind::Environment, environment.name_any());
+                if stands(context, &key, &environment.spec) {
+                    // It is not published, and says why: writing it again changes nothing about that.
+                    return Ok(());
+                }
                 apply(context, &key, json!({"spec": environment.spec})).await?;
                 tracing::info!(request = name, %key, "an approved request makes or changes an environment");
             }
@@ -157,6 +167,9 @@ async fn carry_out(context: &Context, name: &str, work: Outcome) -> Result<(), S
                 };
                 if context.cluster.rendered.get(&namespace).is_none() {
                     // Made as soon as the environment is provisioned here.
+                    continue;
+                }
+                if stands(context, &key, &application.spec) {
                     continue;
                 }
                 let labels = application.metadata.labels.clone().unwrap_or_default();
@@ -191,6 +204,26 @@ async fn remove(context: &Context, name: &str) -> Result<(), String> {
     send(context, "delete", api.delete(&environment, &parameters)).await?;
     tracing::info!(request = name, environment, "an environment's grace period is over; it is deleted");
     Ok(())
+}
+
+/// Whether this site's object is as it shall be already.
+fn stands<S: Serialize + DeserializeOwned>(context: &Context, key: &ObjectKey, wanted: &S) -> bool {
+    let name =
+        ObjectName { kind: key.kind.name().to_owned(), namespace: key.namespace.clone(), name: key.name.clone() };
+    let held = context.cluster.own.get(&name);
+    held.and_then(|object| S::deserialize(&object.data["spec"]).ok()).is_some_and(|held| same(&held, wanted))
+}
+
+/// Whether two specifications are the same but for the durable id, which Tandem mints later.
+fn same<S: Serialize>(one: &S, other: &S) -> bool {
+    let content = |spec: &S| {
+        let mut content = json!(spec);
+        if let Some(fields) = content.as_object_mut() {
+            fields.remove("id");
+        }
+        content
+    };
+    content(one) == content(other)
 }
 
 async fn apply(context: &Context, key: &ObjectKey, content: Value) -> Result<(), String> {
@@ -230,7 +263,7 @@ pub(super) fn wall() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tandem_crds::Environment;
+    use tandem_crds::{Environment, EnvironmentSpec};
 
     fn request(name: &str, second: i64, spec: &Value) -> EnvironmentRequest {
         let mut whole = json!({
@@ -242,6 +275,24 @@ mod tests {
             "apiVersion": "tandem.dev/v1alpha1", "kind": "EnvironmentRequest", "metadata": {"name": name}, "spec": whole,
         });
         serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn what_stands_already_is_not_written_again() {
+        let spec = |more: Value| {
+            let mut whole = json!({
+                "unit": "health", "quota": {"cpu": "4", "memory": "1Gi", "storage": "1Gi", "pods": 2},
+            });
+            whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value::<EnvironmentSpec>(whole).unwrap()
+        };
+        let marked = json!({"request": "first", "deleteAfter": "2027-01-01T00:00:00Z"});
+        // As an API server shows it: with defaults, and with the durable id.
+        let held = spec(json!({"request": "first", "purpose": "Production", "id": "minted"}));
+        assert!(same(&held, &spec(json!({"request": "first"}))));
+        assert!(!same(&held, &spec(json!({"request": "second"}))));
+        assert!(!same(&held, &spec(marked.clone())));
+        assert!(!same(&spec(marked), &held), "a deletion that was called off is lifted");
     }
 
     #[test]

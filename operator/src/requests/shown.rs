@@ -16,6 +16,10 @@ pub fn show(context: &Context, object: &EnvironmentRequest, status: &mut Environ
     let key = ObjectKey::cluster(Kind::EnvironmentRequest, object.name_any());
     let Some(record) = context.index.record(&key) else { return };
     let Record::Live(live) = &record.value else { return };
+    if status.phase.ended() {
+        // What becomes of the environment later is another request's.
+        return;
+    }
     let Some(request) = crate::index::typed::<EnvironmentRequest>(live) else { return };
     let grace = SignedDuration::from_secs(i64::try_from(context.config.deletion_grace_seconds).unwrap_or(i64::MAX));
     let (stands, obstacle) = context.index.with_world(|world| {
@@ -24,10 +28,6 @@ pub fn show(context: &Context, object: &EnvironmentRequest, status: &mut Environ
     });
     let provisioning = if request.spec.carried_out.is_some() { sites(context, &request) } else { Vec::new() };
     let stage = phase(&request.spec, &stands, &provisioning, wall());
-    if status.phase.ended() && status.phase == stage {
-        // What became of the environment later is another request's.
-        return;
-    }
     let said = why(stage, &stands, obstacle.as_ref(), &provisioning);
     status.phase = stage;
     status.provisioning = provisioning;
