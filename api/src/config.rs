@@ -16,6 +16,10 @@ pub struct Config {
     pub site: String,
     /// How to reach this site's API server. Never another site's.
     pub kubeconfig: PathBuf,
+    /// How to reach the arbiter: who has authority, the audit chain, answers kept under an `Idempotency-Key`.
+    pub arbiter: ArbiterConfig,
+    /// Where each site's API is reached, this one's too: what is to be written is sent to the site with authority.
+    pub addresses: BTreeMap<String, String>,
     /// Where the API is served, over TLS.
     pub listen: SocketAddr,
     /// The certificate for that.
@@ -35,6 +39,20 @@ pub struct Config {
     /// How log lines look.
     #[serde(default)]
     pub log_format: LogFormat,
+}
+
+/// How to reach the arbiter.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArbiterConfig {
+    /// The members' client addresses, `https://…`.
+    pub endpoints: Vec<String>,
+    /// The authority that signed the members' certificates, PEM.
+    pub ca_file: PathBuf,
+    /// The API's client certificate, PEM.
+    pub cert_file: PathBuf,
+    /// Its key, PEM.
+    pub key_file: PathBuf,
 }
 
 /// A certificate and its key.
@@ -267,6 +285,15 @@ impl Config {
         if self.site.is_empty() {
             return fault("site", "is empty; name this site as its DataCentre is named");
         }
+        if !self.addresses.contains_key(&self.site) {
+            return fault("addresses", "does not have this site; give the address of each site's API, https://…");
+        }
+        if self.addresses.values().any(|address| !address.starts_with("https://")) {
+            return fault("addresses", "has one that does not begin with https://");
+        }
+        if self.arbiter.endpoints.is_empty() {
+            return fault("arbiter.endpoints", "is empty; name the arbiter's members, https://…");
+        }
         if self.oidc.is_none() && self.client_certificates.is_none() {
             return fault("oidc", "is missing and clientCertificates is too: nobody could sign in; give one of them");
         }
@@ -340,9 +367,11 @@ mod tests {
     const GOOD: &str = "
 site: dc-a
 kubeconfig: /k
+arbiter: {endpoints: ['https://arbiter.example:2379'], caFile: /ca, certFile: /c, keyFile: /k}
+addresses: {dc-a: 'https://api.dc-a.example'}
 listen: 127.0.0.1:0
 tls: {certFile: /c, keyFile: /k}
-oidc: {issuer: 'https://issuer.example', audience: tandem-api, caFile: /ca, roles: {platform: platform-operator}}
+oidc: {issuer: 'https://issuer.example', audience: tandem-api, caFile: /oidc, roles: {platform: platform-operator}}
 ";
 
     fn read(text: &str) -> Result<Config, ConfigError> {
@@ -363,13 +392,16 @@ oidc: {issuer: 'https://issuer.example', audience: tandem-api, caFile: /ca, role
     fn what_makes_no_sense_is_refused_with_its_field() {
         for (from, to, field) in [
             ("site: dc-a", "site: ''", "site"),
+            ("{dc-a: 'https", "{dc-b: 'https", "addresses"),
+            ("{dc-a: 'https", "{dc-a: 'http", "addresses"),
+            ("['https://arbiter.example:2379']", "[]", "arbiter.endpoints"),
             ("oidc: {issuer", "#", "oidc"),
-            ("https://", "http://", "oidc.issuer"),
+            ("https://issuer", "http://issuer", "oidc.issuer"),
             ("audience: tandem-api", "audience: ''", "oidc.audience"),
-            ("caFile: /ca", "caFile: /ca, algorithms: []", "oidc.algorithms"),
-            ("caFile: /ca", "caFile: /ca, clockSkewSeconds: 301", "oidc.clockSkewSeconds"),
-            ("caFile: /ca", "caFile: /ca, keysKeptSeconds: 5", "oidc.keysKeptSeconds"),
-            ("caFile: /ca", "caFile: /ca, keysPauseSeconds: 0", "oidc.keysPauseSeconds"),
+            ("caFile: /oidc", "caFile: /oidc, algorithms: []", "oidc.algorithms"),
+            ("caFile: /oidc", "caFile: /oidc, clockSkewSeconds: 301", "oidc.clockSkewSeconds"),
+            ("caFile: /oidc", "caFile: /oidc, keysKeptSeconds: 5", "oidc.keysKeptSeconds"),
+            ("caFile: /oidc", "caFile: /oidc, keysPauseSeconds: 0", "oidc.keysPauseSeconds"),
             ("site: dc-a", "site: dc-a\nlimits: {requestSeconds: 0}", "limits.requestSeconds"),
         ] {
             match read(&GOOD.replacen(from, to, 1)) {
@@ -383,9 +415,9 @@ oidc: {issuer: 'https://issuer.example', audience: tandem-api, caFile: /ca, role
     fn what_is_not_known_is_refused() {
         for (from, to) in [
             ("site: dc-a", "site: dc-a\nsurprise: 1"),
-            ("caFile: /ca", "caFile: /ca, password: x"),
-            ("caFile: /ca", "caFile: /ca, algorithms: [none]"),
-            ("caFile: /ca", "caFile: /ca, algorithms: [HS256]"),
+            ("caFile: /oidc", "caFile: /oidc, password: x"),
+            ("caFile: /oidc", "caFile: /oidc, algorithms: [none]"),
+            ("caFile: /oidc", "caFile: /oidc, algorithms: [HS256]"),
             ("platform-operator", "root"),
             ("site: dc-a", "site: dc-a\nlimits: {client: {perSecond: 0, burst: 1}}"),
         ] {
