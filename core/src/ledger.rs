@@ -9,7 +9,7 @@ mod amounts;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,18 @@ pub struct Taken {
     pub amounts: Amounts,
 }
 
-/// A unit's budget and what is taken of it. Invariant: the sum of what is taken never passes the budget.
+/// What an approved request was promised for an environment, until the environment has taken it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reserved {
+    /// Object name of the environment that will take it.
+    pub environment: String,
+    /// How much the environment will have in all.
+    pub amounts: Amounts,
+}
+
+/// A unit's budget and what is held of it. An environment holds, of each resource, the most of what it took and of what
+/// requests for it were promised. Invariant: the sum of what is held never passes the budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ledger {
@@ -33,6 +44,9 @@ pub struct Ledger {
     pub budget: Amounts,
     /// What each environment took, by the environment's object name.
     pub taken: BTreeMap<String, Taken>,
+    /// What approved requests were promised, by the request's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reserved: BTreeMap<String, Reserved>,
 }
 
 /// One change of a unit's ledger, as it rides along with a publication.
@@ -55,6 +69,20 @@ pub enum Change {
         environment: String,
         /// Durable id of the environment.
         id: String,
+    },
+    /// A request that is about to be approved is promised so much for its environment.
+    Reserve {
+        /// Name of the request.
+        request: String,
+        /// Object name of the environment.
+        environment: String,
+        /// What the environment will have in all.
+        amounts: Amounts,
+    },
+    /// A request was carried out, or was not approved after all.
+    Unreserve {
+        /// Name of the request.
+        request: String,
     },
     /// The unit is gone, and its ledger with it.
     Remove,
@@ -147,10 +175,10 @@ impl Ledger {
     /// An empty ledger with this budget.
     #[must_use]
     pub fn new(budget: Amounts) -> Self {
-        Self { budget, taken: BTreeMap::new() }
+        Self { budget, taken: BTreeMap::new(), reserved: BTreeMap::new() }
     }
 
-    /// The sum of what all environments took. Saturates, which only a hand-made ledger can reach.
+    /// The sum of what all environments hold. Saturates, which only a hand-made ledger can reach.
     #[must_use]
     pub fn sum(&self) -> Amounts {
         self.sum_without("")
@@ -172,11 +200,7 @@ impl Ledger {
         if let Some(held) = self.taken.get(environment).filter(|held| held.id != id) {
             return Err(Refusal::NameHeld { environment: environment.to_owned(), holder: held.id.clone() });
         }
-        let free = self.budget.saturating_sub(&self.sum_without(environment));
-        let shortfalls = self.shortfalls(amounts, &free);
-        if !shortfalls.is_empty() {
-            return Err(Refusal::OverBudget { environment: environment.to_owned(), shortfalls });
-        }
+        self.fits(environment, amounts)?;
         let mut next = self.clone();
         next.taken.insert(environment.to_owned(), Taken { id: id.to_owned(), amounts: *amounts });
         Ok(next)
@@ -190,6 +214,26 @@ impl Ledger {
         if next.taken.get(environment).is_some_and(|held| held.id == id) {
             next.taken.remove(environment);
         }
+        next
+    }
+
+    /// The ledger after a request was promised `amounts` in all for an environment. The same promise twice is one.
+    ///
+    /// # Errors
+    /// [`Refusal::OverBudget`] where it does not fit.
+    pub fn reserve(&self, request: &str, environment: &str, amounts: &Amounts) -> Result<Self, Refusal> {
+        self.fits(environment, amounts)?;
+        let mut next = self.clone();
+        next.reserved
+            .insert(request.to_owned(), Reserved { environment: environment.to_owned(), amounts: *amounts });
+        Ok(next)
+    }
+
+    /// The ledger without what a request was promised.
+    #[must_use]
+    pub fn unreserve(&self, request: &str) -> Self {
+        let mut next = self.clone();
+        next.reserved.remove(request);
         next
     }
 
@@ -207,14 +251,28 @@ impl Ledger {
         if !shortfalls.is_empty() {
             return Err(Refusal::BelowTaken { shortfalls });
         }
-        Ok(Self { budget: *budget, taken: self.taken.clone() })
+        Ok(Self { budget: *budget, ..self.clone() })
+    }
+
+    /// Whether an environment may hold so much in all, beside what the others hold.
+    fn fits(&self, environment: &str, amounts: &Amounts) -> Result<(), Refusal> {
+        let free = self.budget.saturating_sub(&self.sum_without(environment));
+        let shortfalls = self.shortfalls(amounts, &free);
+        if shortfalls.is_empty() {
+            return Ok(());
+        }
+        Err(Refusal::OverBudget { environment: environment.to_owned(), shortfalls })
     }
 
     fn sum_without(&self, environment: &str) -> Amounts {
-        self.taken
-            .iter()
-            .filter(|(name, _)| name.as_str() != environment)
-            .fold(Amounts::default(), |sum, (_, held)| sum.saturating_add(&held.amounts))
+        let taken = self.taken.iter().map(|(name, taken)| (name, &taken.amounts));
+        let reserved = self.reserved.values().map(|reserved| (&reserved.environment, &reserved.amounts));
+        let mut held: BTreeMap<&str, Amounts> = BTreeMap::new();
+        for (name, amounts) in taken.chain(reserved).filter(|(name, _)| name.as_str() != environment) {
+            let most = held.entry(name).or_default();
+            *most = most.most(amounts);
+        }
+        held.values().fold(Amounts::default(), |sum, amounts| sum.saturating_add(amounts))
     }
 
     fn shortfalls(&self, asked: &Amounts, free: &Amounts) -> Vec<Shortfall> {
@@ -245,11 +303,18 @@ impl Change {
             (Self::Claim { environment, id, amounts }, Some(ledger)) => {
                 ledger.claim(environment, id, amounts).map(Some)
             }
-            (Self::Release { .. } | Self::Remove, None) => Ok(None),
+            (Self::Reserve { .. }, None) => Err(Refusal::NoBudget),
+            (Self::Reserve { request, environment, amounts }, Some(ledger)) => {
+                ledger.reserve(request, environment, amounts).map(Some)
+            }
+            (Self::Release { .. } | Self::Unreserve { .. } | Self::Remove, None) => Ok(None),
+            (Self::Unreserve { request }, Some(ledger)) => Ok(Some(ledger.unreserve(request))),
             (Self::Release { environment, id }, Some(ledger)) => Ok(Some(ledger.release(environment, id))),
-            (Self::Remove, Some(ledger)) if ledger.taken.is_empty() => Ok(None),
+            (Self::Remove, Some(ledger)) if ledger.taken.is_empty() && ledger.reserved.is_empty() => Ok(None),
             (Self::Remove, Some(ledger)) => {
-                Err(Refusal::StillTaken { environments: ledger.taken.keys().cloned().collect() })
+                let reserved = ledger.reserved.values().map(|reserved| &reserved.environment);
+                let environments: BTreeSet<&String> = ledger.taken.keys().chain(reserved).collect();
+                Err(Refusal::StillTaken { environments: environments.into_iter().cloned().collect() })
             }
         }
     }

@@ -144,6 +144,18 @@ impl Amounts {
         }
     }
 
+    /// The larger of each resource.
+    #[must_use]
+    pub fn most(&self, other: &Self) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory_bytes: self.memory_bytes.max(other.memory_bytes),
+            storage_bytes: self.storage_bytes.max(other.storage_bytes),
+            pods: self.pods.max(other.pods),
+            environments: self.environments.max(other.environments),
+        }
+    }
+
     /// Whether this is at most `limit` in every resource.
     #[must_use]
     pub fn fits(&self, limit: &Self) -> bool {

@@ -58,6 +58,31 @@ fn a_name_is_held_until_its_own_id_releases_it() {
 }
 
 #[test]
+fn what_is_promised_is_kept_free_until_it_is_taken() {
+    let ledger = city().reserve("r-1", "audit-prod", &amounts(30, 20, 5)).unwrap();
+    assert_eq!(ledger.reserve("r-1", "audit-prod", &amounts(30, 20, 5)).unwrap(), ledger);
+    let refusal = ledger.reserve("r-2", "audit-test", &amounts(11, 1, 1)).unwrap_err();
+    assert!(refusal.to_string().contains("cpu: asks 11, free 10 of 40"), "{refusal}");
+    assert!(ledger.claim("audit-test", "id-2", &amounts(11, 1, 1)).is_err());
+    assert!(ledger.with_budget(&amounts(29, 80, 100)).is_err());
+    // The environment that it was promised to takes it, and it counts once.
+    let taken = ledger.claim("audit-prod", "id-1", &amounts(30, 20, 5)).unwrap();
+    assert_eq!((taken.sum(), taken.unreserve("r-1").sum()), (amounts(30, 20, 5), amounts(30, 20, 5)));
+    // A smaller claim meanwhile does not give the promise away.
+    let smaller = ledger.claim("audit-prod", "id-1", &amounts(1, 1, 1)).unwrap();
+    assert_eq!((smaller.sum(), smaller.unreserve("r-1").sum()), (amounts(30, 20, 5), amounts(1, 1, 1)));
+    let Err(Refusal::StillTaken { environments }) = Change::Remove.apply(Some(&ledger)) else { panic!("removed") };
+    assert_eq!(environments, ["audit-prod"]);
+}
+
+#[test]
+fn a_ledger_of_before_there_were_promises_is_read() {
+    let before = serde_json::json!({"budget": Amounts::default(), "taken": {}});
+    let ledger: Ledger = serde_json::from_value(before.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&ledger).unwrap(), before);
+}
+
+#[test]
 fn changes_without_a_ledger() {
     let claim = Change::Claim { environment: "e".into(), id: "i".into(), amounts: Amounts::default() };
     assert_eq!(claim.apply(None), Err(Refusal::NoBudget));
@@ -102,11 +127,15 @@ fn any_amounts() -> impl Strategy<Value = Amounts> {
 fn any_change() -> impl Strategy<Value = Change> {
     let name = (0u8..4).prop_map(|n| format!("e{n}"));
     let id = (0u8..6).prop_map(|n| format!("i{n}"));
+    let request = (0u8..4).prop_map(|n| format!("r{n}"));
     prop_oneof![
         1 => any_amounts().prop_map(Change::Budget),
         6 => (name.clone(), id.clone(), any_amounts())
             .prop_map(|(environment, id, amounts)| Change::Claim { environment, id, amounts }),
-        2 => (name, id).prop_map(|(environment, id)| Change::Release { environment, id }),
+        2 => (name.clone(), id).prop_map(|(environment, id)| Change::Release { environment, id }),
+        4 => (request.clone(), name, any_amounts())
+            .prop_map(|(request, environment, amounts)| Change::Reserve { request, environment, amounts }),
+        2 => request.prop_map(|request| Change::Unreserve { request }),
         1 => Just(Change::Remove),
     ]
 }
@@ -120,7 +149,13 @@ proptest! {
             // The same change again is the same ledger: lost answers and repetitions do no harm.
             prop_assert_eq!(&change.apply(next.as_ref()).unwrap(), &next);
             if let Some(next) = &next {
-                let exact = next.taken.values().try_fold(Amounts::default(), |sum, t| sum.checked_add(&t.amounts));
+                // Also when every promise is taken up, and none before what stands is given back.
+                let mut held = (0u8..4).map(|n| format!("e{n}")).map(|name| {
+                    let taken = next.taken.get(&name).map(|taken| taken.amounts).unwrap_or_default();
+                    let promised = next.reserved.values().filter(|reserved| reserved.environment == name);
+                    promised.fold(taken, |most, reserved| most.most(&reserved.amounts))
+                });
+                let exact = held.try_fold(Amounts::default(), |sum, amounts| sum.checked_add(&amounts));
                 prop_assert!(exact.is_some_and(|sum| sum.fits(&next.budget)), "{next:?}");
             }
             ledger = next;
