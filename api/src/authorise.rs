@@ -20,6 +20,8 @@ pub enum Action {
     ReadRequests,
     /// Ask for an environment, or for one to be changed or deleted.
     WriteRequests,
+    /// Call approved deletions off.
+    UndoRequests,
     /// Decide on requests, for the platform.
     DecideForPlatform,
     /// Decide on requests, for security.
@@ -56,12 +58,13 @@ pub enum Action {
 
 impl Action {
     /// Every one.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ReadUnits,
         Self::WriteUnits,
         Self::ReadEnvironments,
         Self::ReadRequests,
         Self::WriteRequests,
+        Self::UndoRequests,
         Self::DecideForPlatform,
         Self::DecideForSecurity,
         Self::ReadApplications,
@@ -106,6 +109,7 @@ pub fn reach(action: Action, role: Role) -> Reach {
         | Action::ReadFailovers
         | Action::ReadSecurityProfiles => [Own, Own, All, All, All],
         Action::WriteRequests | Action::WriteApplications => [Own, No, No, No, No],
+        Action::UndoRequests => [Own, No, All, No, No],
         Action::ReadDataCentres => [No, No, All, All, All],
         Action::WriteUnits
         | Action::DecideForPlatform
@@ -192,6 +196,7 @@ mod tests {
         ReadEnvironments       o o A A A
         ReadRequests           o o A A A
         WriteRequests          o - - - -
+        UndoRequests           o - A - -
         DecideForPlatform      - - A - -
         DecideForSecurity      - - - A -
         ReadApplications       o o A A A
@@ -240,7 +245,7 @@ mod tests {
     fn the_auditor_writes_nothing_and_nobody_has_all_offices_by_one_role() {
         for action in Action::ALL {
             let name = format!("{action:?}");
-            let writes = name.starts_with("Write") || name.starts_with("Decide");
+            let writes = name.starts_with("Write") || name.starts_with("Undo") || name.starts_with("Decide");
             if writes {
                 assert_eq!(reach(action, Role::Auditor), Reach::No, "{action:?}");
                 assert_eq!(reach(action, Role::AgencyViewer), Reach::No, "{action:?}");

@@ -33,6 +33,9 @@ pub struct Config {
     /// What keeps the API up under load.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// How long it is waited until what was written is durable, in seconds. Less than `limits.requestSeconds`.
+    #[serde(default = "ten")]
+    pub durable_seconds: u64,
     /// How long requests may still take after the process was told to stop, in seconds.
     #[serde(default = "twenty")]
     pub drain_seconds: u64,
@@ -144,6 +147,8 @@ pub struct LimitsConfig {
     pub connections: usize,
     /// Streams at once on one HTTP/2 connection.
     pub streams_per_connection: u32,
+    /// Streams of events at once.
+    pub streams: usize,
     /// The longest body, in bytes.
     pub body_bytes: usize,
     /// How long a request may take, its body included, in seconds.
@@ -168,6 +173,7 @@ impl Default for LimitsConfig {
             concurrent_requests: 256,
             connections: 2_048,
             streams_per_connection: 64,
+            streams: 512,
             body_bytes: 1024 * 1024,
             request_seconds: 30,
             header_seconds: 10,
@@ -302,6 +308,7 @@ impl Config {
             ("limits.concurrentRequests", limits.concurrent_requests as u64),
             ("limits.connections", limits.connections as u64),
             ("limits.streamsPerConnection", limits.streams_per_connection.into()),
+            ("limits.streams", limits.streams as u64),
             ("limits.requestSeconds", limits.request_seconds),
             ("limits.headerSeconds", limits.header_seconds),
             ("limits.idleSeconds", limits.idle_seconds),
@@ -309,6 +316,9 @@ impl Config {
             if value == 0 {
                 return fault(field, "is 0; it must be 1 or more");
             }
+        }
+        if self.durable_seconds >= limits.request_seconds {
+            return fault("durableSeconds", "is not less than limits.requestSeconds; the answer would come too late");
         }
         self.oidc.as_ref().map_or(Ok(()), OidcConfig::check)
     }
@@ -403,6 +413,7 @@ oidc: {issuer: 'https://issuer.example', audience: tandem-api, caFile: /oidc, ro
             ("caFile: /oidc", "caFile: /oidc, keysKeptSeconds: 5", "oidc.keysKeptSeconds"),
             ("caFile: /oidc", "caFile: /oidc, keysPauseSeconds: 0", "oidc.keysPauseSeconds"),
             ("site: dc-a", "site: dc-a\nlimits: {requestSeconds: 0}", "limits.requestSeconds"),
+            ("site: dc-a", "site: dc-a\ndurableSeconds: 30", "durableSeconds"),
         ] {
             match read(&GOOD.replacen(from, to, 1)) {
                 Err(ConfigError::Value { field: found, .. }) => assert_eq!(found, field),

@@ -5,9 +5,11 @@
 //! [authorise] first and then acts. Nothing that a header says about who or where somebody is, is believed.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod acts;
 pub mod authorise;
 mod chain;
 pub mod config;
+pub mod coordination;
 mod docs;
 pub mod health;
 pub mod identity;

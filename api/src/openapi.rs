@@ -22,6 +22,16 @@ const COMMON: [(&str, &str); 5] = [
     ("504", "It took too long; see `Retry-After`."),
 ];
 
+/// The problems that any operation that writes may answer besides.
+const WRITING: [(&str, &str); 6] = [
+    ("400", "A field is wrong; `errors` names it."),
+    ("409", "Not as things stand; `reason` says why in one word. Or a request with this key is being worked on."),
+    ("413", "The body is too long."),
+    ("415", "The body is not said to be JSON."),
+    ("421", "Another site has authority; `address` is that of its API."),
+    ("422", "The key was used for another request."),
+];
+
 /// The document.
 #[must_use]
 pub fn document() -> Value {
@@ -45,15 +55,15 @@ pub fn document() -> Value {
     });
     document["security"] = json!([{"token": []}, {"certificate": []}]);
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
-        for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
-            complete(operation);
+        for (method, operation) in paths.values_mut().filter_map(Value::as_object_mut).flatten() {
+            complete(method, operation);
         }
     }
     sorted(document)
 }
 
 /// Adds what all operations of a kind have in common.
-fn complete(operation: &mut Value) {
+fn complete(method: &str, operation: &mut Value) {
     let open = operation.get("security").is_some();
     let list = operation["operationId"].as_str().is_some_and(|id| id.starts_with("list"));
     if list {
@@ -65,6 +75,15 @@ fn complete(operation: &mut Value) {
             parameter("continue", "What the page before gave as `continue`.", text),
         ];
         parameters.extend(operation["parameters"].as_array().cloned().unwrap_or_default());
+        operation["parameters"] = Value::Array(parameters);
+    }
+    let writes = method != "get";
+    if writes {
+        let schema = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"});
+        let key = json!({"name": "Idempotency-Key", "in": "header", "required": true, "schema": schema, "description":
+            "New for each request, such as a random UUID. The same request under the same key is done once."});
+        let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        parameters.push(key);
         operation["parameters"] = Value::Array(parameters);
     }
     let named = operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "path");
@@ -79,9 +98,14 @@ fn complete(operation: &mut Value) {
     for (status, description) in COMMON {
         responses[status] = problem(description);
     }
+    if writes {
+        for (status, description) in WRITING {
+            responses[status] = problem(description);
+        }
+    }
     if list {
         responses["400"] = problem("A parameter is wrong; `errors` names it.");
-    } else if named {
+    } else if named || writes {
         responses["404"] = problem("There is nothing of that name, or it is not yours.");
     }
 }
@@ -117,6 +141,9 @@ fn schemas() -> Map<String, Value> {
         SecurityProfileList,
         ProblemBody,
         crate::identity::Principal,
+        routes::requests::create::NewRequest,
+        routes::requests::change::NewDecision,
+        routes::requests::change::NewWord,
     );
     generator.take_definitions(true)
 }
@@ -191,6 +218,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 20);
+        assert_eq!(ids.len(), 25);
     }
 }

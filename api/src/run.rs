@@ -1,11 +1,12 @@
 //! One API replica, from start to stop.
 
-use crate::config::{Config, LimitsConfig};
+use crate::config::{ArbiterConfig, Config, LimitsConfig};
+use crate::coordination::ByArbiter;
 use crate::health::Readiness;
 use crate::identity::{FetchError, HttpsFetch, Identity, Keys};
 use crate::limits::{Limits, Monotonic, Rates, Shed};
 use crate::metrics::Metrics;
-use crate::objects::Cluster;
+use crate::objects::{ApiServer, Cluster};
 use crate::routes;
 use crate::state::{AppState, Clock};
 use crate::tls::{Acceptor, ConnectionLimits, TlsError, server_config};
@@ -17,8 +18,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_arbiter::store::{EtcdConfig, EtcdStore, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long one document of the issuer's may take.
 const ISSUER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,6 +52,17 @@ pub enum RunError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A file for the arbiter cannot be read.
+    #[error("a file for the arbiter, {path}, cannot be read")]
+    ArbiterFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The arbiter cannot be used as it is configured.
+    #[error("the arbiter cannot be used as it is configured")]
+    Arbiter(#[source] StoreError),
     /// The issuer cannot be used.
     #[error("the issuer of tokens cannot be used")]
     Issuer(#[from] FetchError),
@@ -85,8 +101,23 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let client = client(&config).await?;
     let objects = Arc::new(Cluster::follow(&client, &readiness, &mut tasks));
     let clock: Clock = Arc::new(jiff::Timestamp::now);
-    let identity = Identity::new(issuer(&config)?, objects.clone(), clock);
-    let state = AppState { objects, readiness: readiness.clone(), metrics, site: config.site.as_str().into() };
+    let identity = Identity::new(issuer(&config)?, objects.clone(), clock.clone());
+    let state = AppState {
+        objects,
+        writer: Arc::new(ApiServer::new(client)),
+        coordination: Arc::new(ByArbiter::new(store(&config.arbiter).await?, &config.site)),
+        readiness: readiness.clone(),
+        metrics,
+        site: config.site.as_str().into(),
+        addresses: Arc::new(config.addresses.clone()),
+        patience: Duration::from_secs(config.durable_seconds),
+        streams: Arc::new(Semaphore::new(config.limits.streams)),
+        stopping: CancellationToken::new(),
+        running: TaskTracker::new(),
+        clock,
+        random: Arc::new(|| uuid::Uuid::new_v4().as_u128()),
+    };
+    let (running, stopping) = (state.running.clone(), state.stopping.clone());
     let app = routes::router(state, identity, &limits(&config.limits, &Monotonic::of_process()));
     let clients = config.client_certificates.as_ref().map(|clients| clients.ca_file.as_path());
     let tls = server_config(&config.tls.cert_file, &config.tls.key_file, clients)?;
@@ -108,8 +139,15 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     tracing::info!("stopping");
     readiness.set("running", false);
     tokio::time::sleep(NOTICE).await;
-    handle.graceful_shutdown(Some(Duration::from_secs(config.drain_seconds)));
+    let drain = Duration::from_secs(config.drain_seconds);
+    handle.graceful_shutdown(Some(drain));
+    stopping.cancel();
     let served = serving.await.map_err(|error| RunError::Part(error.to_string()))?;
+    // What was begun is brought to its end, also for those who have gone.
+    running.close();
+    if tokio::time::timeout(drain, running.wait()).await.is_err() {
+        tracing::warn!("what was being done is broken off");
+    }
     tracing::info!("stopped");
     served
 }
@@ -174,6 +212,14 @@ fn issuer(config: &Config) -> Result<Option<(crate::identity::TokenRules, Keys)>
         Duration::from_secs(oidc.keys_pause_seconds),
     );
     Ok(Some((oidc.rules(), keys)))
+}
+
+async fn store(config: &ArbiterConfig) -> Result<EtcdStore, RunError> {
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|source| RunError::ArbiterFile { path: path.clone(), source });
+    let (ca, cert, key) = (read(&config.ca_file)?, read(&config.cert_file)?, read(&config.key_file)?);
+    let etcd = EtcdConfig::new(config.endpoints.clone(), ca, cert, key);
+    EtcdStore::new(etcd).await.map_err(RunError::Arbiter)
 }
 
 async fn client(config: &Config) -> Result<kube::Client, RunError> {

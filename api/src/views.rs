@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use tandem_core::requests::content_digest;
 use tandem_crds::{
     Application, ApplicationSpec, ApplicationStatus, DataCentre, DataCentreSpec, DataCentreStatus, Environment,
     EnvironmentRequest, EnvironmentRequestSpec, EnvironmentRequestStatus, EnvironmentSpec, EnvironmentStatus, Failover,
@@ -67,6 +68,26 @@ impl Life {
     }
 }
 
+macro_rules! list {
+    ($($item:ident, $list:ident, $what:literal;)*) => {$(
+        #[doc = concat!("A page of a list: ", $what, ".")]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        pub struct $list {
+            /// The objects, by name.
+            pub items: Vec<$item>,
+            /// What to give as `continue` for the next page; absent on the last one.
+            #[serde(default, rename = "continue", skip_serializing_if = "Option::is_none")]
+            pub next: Option<String>,
+        }
+
+        impl From<(Vec<$item>, Option<String>)> for $list {
+            fn from((items, next): (Vec<$item>, Option<String>)) -> Self {
+                Self { items, next }
+            }
+        }
+    )*};
+}
+
 macro_rules! views {
     ($($kind:ident, $item:ident, $list:ident, $spec:ident, $status:ident, $schema:literal, $what:literal;)*) => {$(
         #[doc = concat!($what, ".")]
@@ -89,21 +110,7 @@ macro_rules! views {
             }
         }
 
-        #[doc = concat!("A page of a list: ", $what, ".")]
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-        pub struct $list {
-            /// The objects, by name.
-            pub items: Vec<$item>,
-            /// What to give as `continue` for the next page; absent on the last one.
-            #[serde(default, rename = "continue", skip_serializing_if = "Option::is_none")]
-            pub next: Option<String>,
-        }
-
-        impl From<(Vec<$item>, Option<String>)> for $list {
-            fn from((items, next): (Vec<$item>, Option<String>)) -> Self {
-                Self { items, next }
-            }
-        }
+        list! { $item, $list, $what; }
     )*};
 }
 
@@ -111,8 +118,6 @@ views! {
     Unit, UnitItem, UnitList, UnitSpec, UnitStatus, "Unit", "An agency";
     Environment, EnvironmentItem, EnvironmentList, EnvironmentSpec, EnvironmentStatus, "Environment",
         "One namespace of a unit, the same in both sites";
-    EnvironmentRequest, EnvironmentRequestItem, EnvironmentRequestList, EnvironmentRequestSpec, EnvironmentRequestStatus,
-        "EnvironmentRequest", "What an agency asks for, who decided, and what became of it";
     Application, ApplicationItem, ApplicationList, ApplicationSpec, ApplicationStatus, "Application",
         "A hosted application system in an environment";
     DataCentre, DataCentreItem, DataCentreList, DataCentreSpec, DataCentreStatus, "DataCentre", "A site";
@@ -122,6 +127,37 @@ views! {
         "A request to move groups, and what became of it";
     SecurityProfile, SecurityProfileItem, SecurityProfileList, SecurityProfileSpec, SecurityProfileStatus,
         "SecurityProfile", "What an environment may do";
+}
+
+/// What an agency asks for, who decided, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "EnvironmentRequest")]
+pub struct EnvironmentRequestItem {
+    /// Name, version and times.
+    #[serde(flatten)]
+    pub life: Life,
+    /// SHA-256 of what is asked for. Whoever decides names it, so that nobody decides on what they have not read.
+    pub digest: String,
+    /// What is wanted.
+    pub spec: EnvironmentRequestSpec,
+    /// What became of it, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<EnvironmentRequestStatus>,
+}
+
+impl From<&EnvironmentRequest> for EnvironmentRequestItem {
+    fn from(object: &EnvironmentRequest) -> Self {
+        Self {
+            life: Life::of(&object.metadata),
+            digest: content_digest(&object.spec),
+            spec: object.spec.clone(),
+            status: object.status.clone(),
+        }
+    }
+}
+
+list! {
+    EnvironmentRequestItem, EnvironmentRequestList, "What an agency asks for, who decided, and what became of it";
 }
 
 named_schema! {
@@ -142,4 +178,7 @@ named_schema! {
     SecurityProfileItem => "SecurityProfile",
     SecurityProfileList => "SecurityProfileList",
     crate::identity::Principal => "Me",
+    crate::routes::requests::create::NewRequest => "NewRequest",
+    crate::routes::requests::change::NewDecision => "NewDecision",
+    crate::routes::requests::change::NewWord => "NewWord",
 }

@@ -224,8 +224,7 @@ impl Ledger {
     pub fn reserve(&self, request: &str, environment: &str, amounts: &Amounts) -> Result<Self, Refusal> {
         self.fits(environment, amounts)?;
         let mut next = self.clone();
-        next.reserved
-            .insert(request.to_owned(), Reserved { environment: environment.to_owned(), amounts: *amounts });
+        next.reserved.insert(request.to_owned(), Reserved { environment: environment.to_owned(), amounts: *amounts });
         Ok(next)
     }
 

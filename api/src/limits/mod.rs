@@ -76,8 +76,13 @@ pub struct Limits {
     pub body: usize,
 }
 
+/// How long a body may be that does not say its length, for whoever reads it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
 /// Before anybody is signed in.
-pub async fn outer(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+pub async fn outer(State(limits): State<Limits>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(BodyLimit(limits.body));
     let class = Class::of(request.uri().path());
     if class == Class::Health {
         return within(limits.timeout, request, next).await;

@@ -17,7 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tandem_crds::{
     Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, SecurityProfile, Unit,
 };
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+/// Counts changes, for those who wait for one.
+type Changed = Arc<watch::Sender<u64>>;
 
 /// One kind's objects.
 struct Kept<K: Resource<DynamicType = ()> + Clone + 'static> {
@@ -30,10 +34,16 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     /// Lists and watches, in a task that runs for ever.
-    fn follow(client: kube::Client, part: &'static str, readiness: &Readiness, tasks: &mut JoinSet<()>) -> Self {
+    fn follow(
+        client: kube::Client,
+        part: &'static str,
+        changed: &Changed,
+        readiness: &Readiness,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
         let (reader, writer) = store();
         let read = Arc::new(AtomicBool::new(false));
-        let (readiness, seen) = (readiness.clone(), Arc::clone(&read));
+        let (readiness, seen, changed) = (readiness.clone(), Arc::clone(&read), Arc::clone(changed));
         readiness.set(part, false);
         // By list and watch: API servers before 1.27 do not stream lists.
         let events = watcher(Api::<K>::all(client), watcher::Config::default()).default_backoff().modify(|object| {
@@ -43,6 +53,7 @@ where
         tasks.spawn(async move {
             let mut events = std::pin::pin!(reflector(writer, events));
             while let Some(event) = events.next().await {
+                changed.send_modify(|changes| *changes = changes.wrapping_add(1));
                 match event {
                     Ok(watcher::Event::InitDone) => {
                         seen.store(true, Ordering::Release);
@@ -65,6 +76,7 @@ where
 
 /// The objects of this site's cluster.
 pub struct Cluster {
+    changed: Changed,
     units: Kept<Unit>,
     environments: Kept<Environment>,
     requests: Kept<EnvironmentRequest>,
@@ -85,20 +97,26 @@ impl Cluster {
     /// Begins to read. The tasks run for ever; one that ends is a fault.
     #[must_use]
     pub fn follow(client: &kube::Client, readiness: &Readiness, tasks: &mut JoinSet<()>) -> Self {
+        let changed = Changed::default();
+        let client = || client.clone();
         Self {
-            units: Kept::follow(client.clone(), "units", readiness, tasks),
-            environments: Kept::follow(client.clone(), "environments", readiness, tasks),
-            requests: Kept::follow(client.clone(), "requests", readiness, tasks),
-            applications: Kept::follow(client.clone(), "applications", readiness, tasks),
-            data_centres: Kept::follow(client.clone(), "data-centres", readiness, tasks),
-            failover_groups: Kept::follow(client.clone(), "failover-groups", readiness, tasks),
-            failovers: Kept::follow(client.clone(), "failovers", readiness, tasks),
-            security_profiles: Kept::follow(client.clone(), "security-profiles", readiness, tasks),
+            units: Kept::follow(client(), "units", &changed, readiness, tasks),
+            environments: Kept::follow(client(), "environments", &changed, readiness, tasks),
+            requests: Kept::follow(client(), "requests", &changed, readiness, tasks),
+            applications: Kept::follow(client(), "applications", &changed, readiness, tasks),
+            data_centres: Kept::follow(client(), "data-centres", &changed, readiness, tasks),
+            failover_groups: Kept::follow(client(), "failover-groups", &changed, readiness, tasks),
+            failovers: Kept::follow(client(), "failovers", &changed, readiness, tasks),
+            security_profiles: Kept::follow(client(), "security-profiles", &changed, readiness, tasks),
+            changed,
         }
     }
 }
 
 impl Objects for Cluster {
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
     fn units(&self) -> Read<Unit> {
         self.units.all()
     }

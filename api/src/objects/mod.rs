@@ -2,12 +2,18 @@
 
 mod cluster;
 mod ownership;
+mod scene;
+#[cfg(test)]
+pub(crate) mod site;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod writer;
 
 pub use cluster::Cluster;
 pub use ownership::Owned;
 pub(crate) use ownership::group_of;
+pub(crate) use scene::Scene;
+pub use writer::{ApiServer, Writer};
 
 use crate::problem::Problem;
 use std::sync::Arc;
@@ -20,6 +26,8 @@ pub type Read<K> = Result<Vec<Arc<K>>, Problem>;
 
 /// The site's objects, from memory. What cannot be known yet is an error, never an empty list.
 pub trait Objects: Send + Sync {
+    /// Changes with every change of an object: for those who wait for one.
+    fn changes(&self) -> tokio::sync::watch::Receiver<u64>;
     /// The units.
     ///
     /// # Errors

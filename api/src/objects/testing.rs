@@ -19,6 +19,8 @@ pub(crate) struct Memory {
     pub(crate) failover_groups: Vec<Arc<FailoverGroup>>,
     pub(crate) failovers: Vec<Arc<Failover>>,
     pub(crate) security_profiles: Vec<Arc<SecurityProfile>>,
+    /// Changes.
+    pub(crate) changed: Arc<tokio::sync::watch::Sender<u64>>,
     /// Nothing has been read yet.
     pub(crate) unread: bool,
 }
@@ -35,6 +37,9 @@ impl Memory {
 }
 
 impl Objects for Memory {
+    fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
     fn units(&self) -> Read<Unit> {
         self.read(&self.units)
     }

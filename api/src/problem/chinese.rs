@@ -1,6 +1,8 @@
 //! The sentences in Chinese.
 
 use super::{Allowance, Fault, Problem, Refusal};
+use tandem_core::failover::Language;
+use tandem_core::ledger;
 
 pub(super) fn title(problem: &Problem) -> &'static str {
     match problem {
@@ -18,6 +20,21 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::TooSlow => "处理超时",
         Problem::KeysUnavailable => "无法校验令牌",
         Problem::NotRead => "数据尚未读取",
+        Problem::NotJson => "请求体不是 JSON",
+        Problem::Unfinished => "请求体不完整",
+        Problem::Declined(_) => "当前不允许",
+        Problem::OverBudget(_) => "超出单位预算",
+        Problem::Misdirected { .. } => "写入权在另一站点",
+        Problem::AuthorityMoved => "写入权正在迁移",
+        Problem::KeyReused => "该键已用于其他请求",
+        Problem::InProgress => "正在处理",
+        Problem::Exists => "已存在",
+        Problem::KeptChanging => "对象不断被他人修改",
+        Problem::ArbiterUnavailable => "仲裁集群无响应",
+        Problem::NoAudit => "无法写入审计",
+        Problem::NotWritten => "未写入",
+        Problem::NotKnown => "是否写入未知",
+        Problem::NotDurable => "尚未确认发布",
         Problem::Internal => "服务内部错误",
     }
 }
@@ -50,6 +67,37 @@ pub(super) fn detail(problem: &Problem) -> String {
         Problem::TooSlow => "请求未能按时完成；请加快发送请求体，或在 Retry-After 所示时间之后重试".to_owned(),
         Problem::KeysUnavailable => "无法获取签发方的公钥，因而不能校验令牌；请稍后重试，或使用客户端证书".to_owned(),
         Problem::NotRead => "尚未读取本站点的对象；请在 Retry-After 所示时间之后重试".to_owned(),
+        Problem::NotJson => "请发送 Content-Type: application/json 及 JSON 格式的请求体".to_owned(),
+        Problem::Unfinished => "请求体未发送完整；请使用同一 Idempotency-Key 重新发送".to_owned(),
+        Problem::Declined(refusal) => refusal.sentence(Language::Chinese),
+        Problem::OverBudget(refusal) => over_budget(refusal),
+        Problem::Misdirected { site, address: Some(address) } => {
+            format!("当前写入权在 {site}：请使用同一 Idempotency-Key 发送至 {address}；此处未作任何处理")
+        }
+        Problem::Misdirected { site, address: None } => {
+            format!("当前写入权在 {site}：请使用同一 Idempotency-Key 发送至该站点的接口；此处未作任何处理")
+        }
+        Problem::AuthorityMoved => {
+            "写入权正在站点之间迁移，本次未作任何处理；请在 Retry-After 所示时间之后使用同一 Idempotency-Key 重试"
+                .to_owned()
+        }
+        Problem::KeyReused => "该 Idempotency-Key 已用于另一请求；请为每个请求使用各自的键".to_owned(),
+        Problem::InProgress => "使用该 Idempotency-Key 的请求正在处理；请在 Retry-After 所示时间之后再查询".to_owned(),
+        Problem::Exists => "已有同名的其他对象；请在列表中查看，或另选名称".to_owned(),
+        Problem::KeptChanging => "该对象同时被他人反复修改，本次未作任何处理；请重新查看后再试".to_owned(),
+        Problem::ArbiterUnavailable => {
+            "两站点共用的仲裁集群无响应，此时不作任何决定，查询仍可进行；请使用同一 Idempotency-Key 重试".to_owned()
+        }
+        Problem::NoAudit => "目前无法写入审计链，未留痕则不执行；请使用同一 Idempotency-Key 重试".to_owned(),
+        Problem::NotWritten => {
+            "本站点的 API 服务器未接受，本次未作任何处理；请使用同一 Idempotency-Key 重试".to_owned()
+        }
+        Problem::NotKnown => {
+            "本站点的 API 服务器未答复是否已写入；请使用同一 Idempotency-Key 重试，不会重复执行".to_owned()
+        }
+        Problem::NotDurable => {
+            "已写入本站点，但尚未确认发布，因而暂不承诺；请使用同一 Idempotency-Key 重试，不会重复执行".to_owned()
+        }
         Problem::Internal => "服务内部出错，原因见服务日志".to_owned(),
     }
 }
@@ -83,6 +131,35 @@ pub(super) fn fault(fault: &Fault) -> String {
         Fault::Unknown { known } => format!("此处没有该字段；可用的有 {}", known.join("、")),
         Fault::Twice => "重复给出；请只给出一次".to_owned(),
         Fault::Value { known } => format!("须为以下之一：{}", known.join("、")),
+        Fault::Key { longest } => {
+            format!("缺失或不可用：须为 1 至 {longest} 个不含空格的可见字符，每个请求各不相同，例如随机 UUID")
+        }
+        Fault::Shape(what) => format!("格式不符：{what}"),
+        Fault::NoSuchField => "此处没有该字段；请去掉或更正名称；可在 /docs 查看可用字段".to_owned(),
+        Fault::Said(what) => format!("不符合规则：{what}"),
         Fault::Continue => "不是此前列表返回的 continue；请去掉后从头开始".to_owned(),
+    }
+}
+
+fn over_budget(refusal: &ledger::Refusal) -> String {
+    let list = |shortfalls: &[ledger::Shortfall]| {
+        let parts: Vec<String> = shortfalls
+            .iter()
+            .map(|s| {
+                let human = |amount| s.resource.human(amount);
+                format!("{} 申请 {}，可用 {}，总额 {}", s.resource, human(s.asked), human(s.free), human(s.budget))
+            })
+            .collect();
+        parts.join("；")
+    };
+    match refusal {
+        ledger::Refusal::OverBudget { environment, shortfalls } => {
+            format!("环境 {environment} 超出单位预算：{}；请减少申请、缩减其他环境或提高预算", list(shortfalls))
+        }
+        ledger::Refusal::NoBudget => "该单位尚无预算；请先建立单位及其预算".to_owned(),
+        // Those below are not met by requests.
+        ledger::Refusal::BelowTaken { .. } => "预算不能低于已占用的数量".to_owned(),
+        ledger::Refusal::NameHeld { environment, .. } => format!("名称 {environment} 已被其他环境占用"),
+        ledger::Refusal::StillTaken { .. } => "该单位仍有环境".to_owned(),
     }
 }

@@ -1,6 +1,7 @@
 //! The sentences in English.
 
 use super::{Allowance, Fault, Problem, Refusal};
+use tandem_core::failover::Language;
 
 pub(super) fn title(problem: &Problem) -> &'static str {
     match problem {
@@ -18,6 +19,21 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::TooSlow => "Took too long",
         Problem::KeysUnavailable => "Tokens cannot be checked",
         Problem::NotRead => "Not read yet",
+        Problem::NotJson => "Not JSON",
+        Problem::Unfinished => "The body broke off",
+        Problem::Declined(_) => "Not as things stand",
+        Problem::OverBudget(_) => "Over the unit's budget",
+        Problem::Misdirected { .. } => "Another site has authority",
+        Problem::AuthorityMoved => "Authority is moving",
+        Problem::KeyReused => "Key used for another request",
+        Problem::InProgress => "Being worked on",
+        Problem::Exists => "There is one already",
+        Problem::KeptChanging => "Others kept changing it",
+        Problem::ArbiterUnavailable => "The arbiter does not answer",
+        Problem::NoAudit => "No audit entry",
+        Problem::NotWritten => "Not written",
+        Problem::NotKnown => "Not known whether written",
+        Problem::NotDurable => "Not known to be published",
         Problem::Internal => "A fault of ours",
     }
 }
@@ -68,6 +84,58 @@ pub(super) fn detail(problem: &Problem) -> String {
         Problem::NotRead => {
             "the site's objects have not been read yet; ask again after the time in Retry-After".to_owned()
         }
+        Problem::NotJson => "send Content-Type: application/json and a body that is JSON".to_owned(),
+        Problem::Unfinished => {
+            "the body ended before it was complete; send it again with the same Idempotency-Key".to_owned()
+        }
+        Problem::Declined(refusal) => refusal.sentence(Language::English),
+        Problem::OverBudget(refusal) => refusal.to_string(),
+        Problem::Misdirected { site, address: Some(address) } => {
+            format!(
+                "{site} has authority now: send it to {address} with the same Idempotency-Key; nothing was done here"
+            )
+        }
+        Problem::Misdirected { site, address: None } => {
+            format!(
+                "{site} has authority now: send it to the API there with the same Idempotency-Key; nothing was done here"
+            )
+        }
+        Problem::AuthorityMoved => "authority is moving between the sites, and nothing was done; ask again after the \
+            time in Retry-After with the same Idempotency-Key"
+            .to_owned(),
+        Problem::KeyReused => {
+            "this Idempotency-Key was used for another request; give each request one of its own".to_owned()
+        }
+        Problem::InProgress => "a request with this Idempotency-Key is being worked on; ask again after the time in \
+            Retry-After"
+            .to_owned(),
+        Problem::Exists => {
+            "there is something else of that name already; look at it in the list, or choose another name".to_owned()
+        }
+        Problem::KeptChanging => {
+            "others kept changing it at the same time, and nothing was done; look at it again and \
+            ask again"
+                .to_owned()
+        }
+        Problem::ArbiterUnavailable => {
+            "what both sites share does not answer, and without it nothing is decided; reads \
+            go on; ask again with the same Idempotency-Key"
+                .to_owned()
+        }
+        Problem::NoAudit => "nothing can be written to the audit chain now, and without an entry nothing is done; ask \
+            again with the same Idempotency-Key"
+            .to_owned(),
+        Problem::NotWritten => "the site's API server did not take it, and nothing was done; ask again with the same \
+            Idempotency-Key"
+            .to_owned(),
+        Problem::NotKnown => "the site's API server did not say whether it was done; ask again with the same \
+            Idempotency-Key: it is done once"
+            .to_owned(),
+        Problem::NotDurable => {
+            "it is written at this site and not yet known to be published, so that it is not promised; \
+            ask again with the same Idempotency-Key: it is done once"
+                .to_owned()
+        }
         Problem::Internal => "something went wrong on our side; the log of this server says what".to_owned(),
     }
 }
@@ -111,6 +179,15 @@ pub(super) fn fault(fault: &Fault) -> String {
         Fault::Unknown { known } => format!("is not known here; known are {}", known.join(", ")),
         Fault::Twice => "is given more than once; give it once".to_owned(),
         Fault::Value { known } => format!("must be one of {}", known.join(", ")),
+        Fault::Key { longest } => format!(
+            "is missing or no key: give 1 to {longest} visible characters without blanks, new for each request, such as \
+             a random UUID"
+        ),
+        Fault::Shape(what) => format!("is not what is wanted there: {what}"),
+        Fault::NoSuchField => {
+            "is not known here; leave it out or correct its name; /docs shows which fields there are".to_owned()
+        }
+        Fault::Said(what) => what.clone(),
         Fault::Continue => "is not what an earlier list gave as continue; begin without it".to_owned(),
     }
 }

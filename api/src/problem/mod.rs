@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tandem_core::failover::Language;
+use tandem_core::{ledger, requests};
 
 /// The media type of problems.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -88,6 +89,17 @@ pub enum Fault {
     },
     /// Not where an earlier list stopped.
     Continue,
+    /// Missing, or not a key by which a request that is sent again can be known.
+    Key {
+        /// The longest, in characters.
+        longest: usize,
+    },
+    /// Not the JSON that is wanted there.
+    Shape(String),
+    /// There is no field of that name in the body.
+    NoSuchField,
+    /// What a rule of the resource says, or a check of it.
+    Said(String),
 }
 
 /// A field that is wrong.
@@ -149,6 +161,41 @@ pub enum Problem {
     KeysUnavailable,
     /// The site's objects have not been read yet.
     NotRead,
+    /// The body is not said to be JSON.
+    NotJson,
+    /// The body broke off.
+    Unfinished,
+    /// The rules of requests do not allow it, as things stand.
+    Declined(requests::Refusal),
+    /// The unit's budget does not allow it.
+    OverBudget(ledger::Refusal),
+    /// Another site has authority.
+    Misdirected {
+        /// Which.
+        site: String,
+        /// Where its API is reached, where that is configured.
+        address: Option<String>,
+    },
+    /// Authority is moving between the sites.
+    AuthorityMoved,
+    /// The key was used for another request.
+    KeyReused,
+    /// A request with this key is being worked on.
+    InProgress,
+    /// There is something of that name already.
+    Exists,
+    /// Others kept changing it.
+    KeptChanging,
+    /// The arbiter does not answer.
+    ArbiterUnavailable,
+    /// Nothing can be written to the audit chain.
+    NoAudit,
+    /// The site's API server did not take it.
+    NotWritten,
+    /// Nobody knows whether it was written.
+    NotKnown,
+    /// It was written at this site and is not known to be published.
+    NotDurable,
     /// A fault of ours.
     Internal,
 }
@@ -177,6 +224,21 @@ impl Problem {
             Self::TooSlow => "too-slow",
             Self::KeysUnavailable => "keys-unavailable",
             Self::NotRead => "not-read",
+            Self::NotJson => "not-json",
+            Self::Unfinished => "unfinished",
+            Self::Declined(_) => "declined",
+            Self::OverBudget(_) => "over-budget",
+            Self::Misdirected { .. } => "misdirected",
+            Self::AuthorityMoved => "authority-moved",
+            Self::KeyReused => "key-reused",
+            Self::InProgress => "in-progress",
+            Self::Exists => "exists",
+            Self::KeptChanging => "kept-changing",
+            Self::ArbiterUnavailable => "arbiter-unavailable",
+            Self::NoAudit => "no-audit",
+            Self::NotWritten => "not-written",
+            Self::NotKnown => "not-known",
+            Self::NotDurable => "not-durable",
             Self::Internal => "internal",
         }
     }
@@ -189,10 +251,23 @@ impl Problem {
             Self::Forbidden | Self::OfficesConflict | Self::UnitUnclear => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) | Self::Unfinished => StatusCode::BAD_REQUEST,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Declined(refusal) => declined(refusal),
+            Self::OverBudget(_) | Self::InProgress | Self::Exists | Self::KeptChanging => StatusCode::CONFLICT,
+            Self::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded | Self::KeysUnavailable | Self::NotRead => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded
+            | Self::KeysUnavailable
+            | Self::NotRead
+            | Self::AuthorityMoved
+            | Self::ArbiterUnavailable
+            | Self::NoAudit
+            | Self::NotWritten
+            | Self::NotKnown
+            | Self::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -203,8 +278,15 @@ impl Problem {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooMany { after, .. } => Some(*after),
-            Self::Overloaded => Some(AFTER_OVERLOAD),
-            Self::TooSlow | Self::KeysUnavailable | Self::NotRead => Some(AFTER_MISSING),
+            Self::Overloaded | Self::InProgress | Self::NotDurable => Some(AFTER_OVERLOAD),
+            Self::TooSlow
+            | Self::KeysUnavailable
+            | Self::NotRead
+            | Self::AuthorityMoved
+            | Self::ArbiterUnavailable
+            | Self::NoAudit
+            | Self::NotWritten
+            | Self::NotKnown => Some(AFTER_MISSING),
             _ => None,
         }
     }
@@ -241,12 +323,22 @@ impl Problem {
                 .collect(),
             _ => Vec::new(),
         };
+        let address = match self {
+            Self::Misdirected { address, .. } => address.clone(),
+            _ => None,
+        };
+        let reason = match self {
+            Self::Declined(refusal) => Some(refusal.code().to_owned()),
+            _ => None,
+        };
         ProblemBody {
             kind: format!("/docs/problems#{}", self.slug()),
             title: self.title(language).to_owned(),
             status: self.status().as_u16(),
             detail: self.detail(language),
             errors,
+            address,
+            reason,
         }
     }
 
@@ -300,6 +392,35 @@ pub struct ProblemBody {
     /// The fields that are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// Where it is to be sent instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Why the rules do not allow it, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The status of what the rules of requests do not allow.
+fn declined(refusal: &requests::Refusal) -> StatusCode {
+    use requests::Refusal as R;
+    match refusal {
+        R::NotFound => StatusCode::NOT_FOUND,
+        R::Nameless
+        | R::ReservedName { .. }
+        | R::AuditorWrites
+        | R::RoleLacking { .. }
+        | R::OtherRequester { .. }
+        | R::OwnRequest => StatusCode::FORBIDDEN,
+        R::Identity { .. } | R::NotFresh | R::NoTime { .. } | R::TimePassed { .. } => StatusCode::BAD_REQUEST,
+        R::AlreadyDecided { .. }
+        | R::RoleHasDecided { .. }
+        | R::SecurityNotAsked
+        | R::ContentMoved
+        | R::Over { .. }
+        | R::NotADeletion { .. }
+        | R::NotApproved
+        | R::GraceOver => StatusCode::CONFLICT,
+    }
 }
 
 /// A field that is wrong.
@@ -333,6 +454,21 @@ pub fn examples() -> Vec<Problem> {
         Problem::TooSlow,
         Problem::KeysUnavailable,
         Problem::NotRead,
+        Problem::NotJson,
+        Problem::Unfinished,
+        Problem::Declined(requests::Refusal::OwnRequest),
+        Problem::OverBudget(ledger::Refusal::NoBudget),
+        Problem::Misdirected { site: "dc-b".to_owned(), address: None },
+        Problem::AuthorityMoved,
+        Problem::KeyReused,
+        Problem::InProgress,
+        Problem::Exists,
+        Problem::KeptChanging,
+        Problem::ArbiterUnavailable,
+        Problem::NoAudit,
+        Problem::NotWritten,
+        Problem::NotKnown,
+        Problem::NotDurable,
         Problem::Internal,
     ]
 }

@@ -70,7 +70,7 @@ fn whoever_is_to_come_back_is_told_when() {
     let too_many = Problem::TooMany { whose: Allowance::Unit, after: Duration::from_millis(2_500) };
     assert_eq!(too_many.into_response().headers()["retry-after"], "3");
     for problem in examples() {
-        let due = matches!(problem.status().as_u16(), 429 | 503 | 504);
+        let due = matches!(problem.status().as_u16(), 429 | 503 | 504) || problem == Problem::InProgress;
         assert_eq!(problem.clone().into_response().headers().contains_key("retry-after"), due, "{problem:?}");
     }
 }

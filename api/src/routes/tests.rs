@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::config::{LimitsConfig, RateConfig};
+use crate::coordination::ByArbiter;
 use crate::health::Readiness;
 use crate::identity::testing::{ISSUER, Signing, TestIssuer, at, claims, rules};
 use crate::identity::{Fetch, Keys, Role};
 use crate::limits::Monotonic;
 use crate::metrics::Metrics;
+use crate::objects::site::Site;
 use crate::objects::testing::{Memory, city, unit};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request};
@@ -18,10 +20,15 @@ use std::time::Duration;
 use tower::ServiceExt;
 
 mod table;
+mod writes;
 
-/// An API over objects in memory, and a key that its issuer publishes.
+/// An API over a site in memory, and a key that its issuer publishes.
 pub(crate) struct Api {
     pub(crate) router: Router,
+    pub(crate) site: Arc<Site>,
+    pub(crate) state: AppState,
+    identity: Identity,
+    limits: Limits,
     key: Signing,
     readiness: Readiness,
 }
@@ -32,20 +39,45 @@ impl Api {
         let fetch: Arc<dyn Fetch> = TestIssuer::with(&[&key]);
         let seconds = Duration::from_secs;
         let keys = Keys::new(ISSUER.to_owned(), fetch, seconds(600), seconds(3_600), seconds(10));
-        let objects = Arc::new(objects);
-        let identity = Identity::new(Some((rules(), keys)), objects.clone(), Arc::new(|| at(10)));
+        let site = Arc::new(Site::with(objects));
+        let identity = Identity::new(Some((rules(), keys)), site.clone(), Arc::new(|| at(10)));
         let readiness = Readiness::default();
         let metrics = Metrics::new().unwrap();
-        let state = AppState { objects, readiness: readiness.clone(), metrics, site: "dc-a".into() };
+        let ids = std::sync::atomic::AtomicU64::new(1);
+        let addresses = ["dc-a", "dc-b"].map(|site| (site.to_owned(), format!("https://api.{site}.example")));
+        let state = AppState {
+            objects: site.clone(),
+            writer: site.clone(),
+            coordination: Arc::new(ByArbiter::new(site.store.clone(), "dc-a")),
+            readiness: readiness.clone(),
+            metrics,
+            site: "dc-a".into(),
+            addresses: Arc::new(addresses.into()),
+            patience: Duration::from_millis(300),
+            streams: Arc::new(tokio::sync::Semaphore::new(2)),
+            stopping: tokio_util::sync::CancellationToken::new(),
+            running: tokio_util::task::TaskTracker::new(),
+            clock: Arc::new(|| at(10)),
+            random: Arc::new(move || ids.fetch_add(1, std::sync::atomic::Ordering::SeqCst).into()),
+        };
         // Time stands still, so that what one test asks has to be within one burst.
         let many = RateConfig { per_second: NonZeroU32::MIN, burst: NonZeroU32::MAX };
         let limits = LimitsConfig { address: many, client: many, unit: many, ..LimitsConfig::default() };
         let limits = crate::run::limits(&limits, &Monotonic::new(|| Duration::ZERO));
-        Self { router: router(state, identity, &limits), key, readiness }
+        Self { router: router(state.clone(), identity.clone(), &limits), site, state, identity, limits, key, readiness }
+    }
+
+    /// Takes in what was changed in the state.
+    fn rebuild(&mut self) {
+        self.router = router(self.state.clone(), self.identity.clone(), &self.limits);
     }
 
     pub(crate) fn token(&self, unit: Option<&str>, roles: &[Role]) -> String {
-        self.key.sign(&claims("li", unit, roles))
+        self.token_of("li", unit, roles)
+    }
+
+    pub(crate) fn token_of(&self, name: &str, unit: Option<&str>, roles: &[Role]) -> String {
+        self.key.sign(&claims(name, unit, roles))
     }
 
     async fn send(&self, request: Request<Body>) -> (u16, HeaderMap, Value) {

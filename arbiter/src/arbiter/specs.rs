@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use tandem_core::sync::{ObjectKey, Record};
+use tandem_core::sync::{ObjectKey, Record, Versioned};
 
 use super::{ActError, Arbiter, ReadError, read, stands};
 use crate::records::{Applied, Key, RecordError, StatusRecord, decode, decode_spec};
@@ -70,6 +70,20 @@ pub type SpecBatches = BoxStream<'static, Result<Batch<ObjectKey, Record>, Store
 pub type StatusBatches = BoxStream<'static, Result<Batch<ObjectStatus, StatusRecord>, StoreError>>;
 
 impl<S: Store> Arbiter<S> {
+    /// What is published of one object.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn spec(&self, key: &ObjectKey) -> Result<Option<Versioned<Record>>, ReadError> {
+        let get = Txn { then: vec![Op::get(Key::Spec(key.clone()))], ..Txn::default() };
+        let answer = self.store.txn(&get).await?;
+        let read = |kv: &Kv| match decode_spec(key, &kv.value) {
+            Ok(record) => Ok(Versioned::new(kv.mod_revision, record)),
+            Err(source) => Err(ReadError::Record { key: kv.key.clone(), source }),
+        };
+        answer.one(0).map(read).transpose()
+    }
+
     /// All desired state, tombstones included, at one revision.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
-//! Every operation of the OpenAPI document stands in a table with what each role is answered; one that does not fails here.
-//! A table of audit entries belongs beside it once there are operations that write.
+//! Every operation of the OpenAPI document stands in a table with what each role is answered, and every one that writes in
+//! another with the entry that it leaves in the audit chain; one that does not fails here.
 
 use super::*;
+use tandem_core::requests::content_digest;
 
 /// What is answered: to nobody, agency administrator, agency viewer, platform operator, security administrator, auditor.
 /// Agencies' people are of the unit `health`; the path's names are filled in with things of the unit `water`.
-const AUTHORISATION: [(&str, &str, [u16; 6]); 20] = [
+const AUTHORISATION: [(&str, &str, [u16; 6]); 25] = [
     ("get", "/healthz", [200; 6]),
     ("get", "/readyz", [200; 6]),
     ("get", "/metrics", [200; 6]),
@@ -15,7 +16,13 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 20] = [
     ("get", "/v1/environments", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/environments/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/requests", [401, 200, 200, 200, 200, 200]),
+    ("post", "/v1/requests", [401, 201, 403, 403, 403, 403]),
     ("get", "/v1/requests/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/requests/{name}/events", [401, 404, 404, 200, 200, 200]),
+    ("post", "/v1/requests/{name}/withdraw", [401, 404, 404, 403, 403, 403]),
+    ("post", "/v1/requests/{name}/undo", [401, 404, 404, 409, 403, 403]),
+    // The platform operator's is the one decision that it needs.
+    ("post", "/v1/requests/{name}/decisions", [401, 404, 404, 202, 409, 403]),
     ("get", "/v1/applications", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/applications/{environment}/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/data-centres", [401, 403, 403, 200, 200, 200]),
@@ -34,7 +41,7 @@ fn filled(path: &str) -> String {
         "/v1/units/{name}" => "water",
         "/v1/environments/{name}" => "water-prod",
         "/v1/applications/{environment}/{name}" => "portal",
-        "/v1/requests/{name}" => "water-longer",
+        path if path.starts_with("/v1/requests/{name}") => "water-longer",
         "/v1/data-centres/{name}" => "dc-a",
         "/v1/failover-groups/{name}" => "water-group",
         "/v1/failovers/{name}" => "water-move",
@@ -42,6 +49,20 @@ fn filled(path: &str) -> String {
         _ => "",
     };
     path.replace("{environment}", "water-prod").replace("{name}", name)
+}
+
+/// A body that holds, for what writes.
+fn body(path: &str, site: &Site) -> Value {
+    let outcome = || {
+        let requests = &site.now().requests;
+        let asked = requests.iter().find(|request| request.metadata.name.as_deref() == Some("water-longer"));
+        serde_json::json!({"outcome": "Approve", "digest": content_digest(&asked.unwrap().spec)})
+    };
+    match path {
+        "/v1/requests" => writes::wanted("health-new"),
+        "/v1/requests/{name}/decisions" => outcome(),
+        _ => serde_json::json!({"note": "no more"}),
+    }
 }
 
 fn operations() -> BTreeSet<(String, String)> {
@@ -69,16 +90,38 @@ async fn every_operation_answers_each_role_as_the_table_says() {
     let api = Api::over(city());
     for (method, path, wanted) in AUTHORISATION {
         let method: Method = method.to_uppercase().parse().unwrap();
+        let body = (method != Method::GET).then(|| body(path, &api.site).to_string());
         let path = filled(path);
         let mut answered = vec![api.anonymous(method.clone(), &path).await.0];
         for role in Role::ALL {
             let unit = (!role.is_office()).then_some("health");
+            let token = api.token_of(role.as_str(), unit, &[role]);
             let request = Request::builder().method(method.clone()).uri(&path);
-            let request = request.header("authorization", format!("Bearer {}", api.token(unit, &[role])));
-            answered.push(api.send(request.body(Body::empty()).unwrap()).await.0);
+            let request = request.header("authorization", format!("Bearer {token}"));
+            let request = request.header("idempotency-key", path.as_str()).header("content-type", "application/json");
+            let request = request.body(body.clone().map_or_else(Body::empty, Body::from)).unwrap();
+            // Only the status: a stream of events has no end.
+            answered.push(api.router.clone().oneshot(request).await.unwrap().status().as_u16());
         }
         assert_eq!(answered, wanted, "{method} {path}");
     }
+}
+
+/// What every operation that writes leaves in the audit chain. The tests of [`writes`] have it done, and look.
+pub(super) const AUDITED: [(&str, &str); 4] = [
+    ("/v1/requests", "requests.create"),
+    ("/v1/requests/{name}/decisions", "requests.approve"),
+    ("/v1/requests/{name}/withdraw", "requests.withdraw"),
+    ("/v1/requests/{name}/undo", "requests.undo"),
+];
+
+#[test]
+fn every_operation_that_writes_has_its_line_in_the_table_of_audit_entries() {
+    let lines: BTreeSet<&str> = AUDITED.iter().map(|(path, _)| *path).collect();
+    let operations = operations();
+    let writing: BTreeSet<&str> =
+        operations.iter().filter(|(method, _)| method != "get").map(|(_, path)| path.as_str()).collect();
+    assert_eq!(lines, writing, "give these operations a line in AUDITED, and a test that has it done");
 }
 
 #[test]
@@ -103,7 +146,7 @@ fn what_a_list_takes_is_what_its_document_says() {
     let mut lists = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         let operation = &item["get"];
-        if !operation["operationId"].as_str().unwrap().starts_with("list") {
+        if !operation["operationId"].as_str().is_some_and(|id| id.starts_with("list")) {
             continue;
         }
         let documented: Vec<&str> =

@@ -1,5 +1,10 @@
 //! `/v1/requests`.
 
+pub(crate) mod change;
+pub(crate) mod create;
+pub(crate) mod events;
+mod writing;
+
 use super::extract::{Named, Pairs, find};
 use super::page::{Filter, asked, page, text};
 use crate::authorise::{Action, authorise, authorise_named};

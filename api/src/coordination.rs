@@ -1,0 +1,180 @@
+//! What both sites share, as the handlers need it: who has authority, the audit chain, what was answered to a request that is
+//! sent again, promises of a unit's budget, and what is published. All of it is the arbiter's.
+//!
+//! What cannot be known or written is a problem, never a guess.
+
+use crate::chain::Chain;
+use crate::problem::Problem;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use tandem_arbiter::Arbiter;
+use tandem_arbiter::arbiter::{
+    AuditError, AuditPage, Claimed, Completion, IdempotencyError, PromiseError, ReadError, Receipt,
+};
+use tandem_arbiter::records::{AnswerRecord, IdempotencyRecord};
+use tandem_arbiter::store::Store;
+use tandem_core::audit::{Draft, Segment};
+use tandem_core::ledger::Change;
+use tandem_core::sync::{ObjectKey, Origin, Record};
+
+/// What a handler waits for.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
+
+/// Which site has authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The site; `None` while it is between two.
+    pub site: Option<String>,
+    /// The revision of the record that says so.
+    pub revision: i64,
+}
+
+/// What both sites share.
+pub trait Coordination: Send + Sync {
+    /// Which site has authority now.
+    fn authority(&self) -> Answer<'_, Authority>;
+    /// Writes down that something is about to be done. Where this fails it must not be done.
+    fn audit_begin(&self, draft: Draft) -> Answer<'_, Receipt>;
+    /// Writes down how it ended.
+    fn audit_complete<'a>(&'a self, receipt: &'a Receipt, completion: Completion) -> Answer<'a, ()>;
+    /// A page of a site's chain.
+    fn audit_page<'a>(&'a self, site: &'a str, from: u64, limit: u64) -> Answer<'a, AuditPage>;
+    /// The sealed segments of a site's chain.
+    fn audit_segments<'a>(&'a self, site: &'a str) -> Answer<'a, Vec<Segment>>;
+    /// Claims the work on a request that was sent with a key.
+    fn claim<'a>(&'a self, id: &'a str, record: &'a IdempotencyRecord, now: Timestamp) -> Answer<'a, Claimed>;
+    /// Keeps what was answered to it.
+    fn keep<'a>(
+        &'a self,
+        id: &'a str,
+        revision: i64,
+        record: &'a IdempotencyRecord,
+        answer: &'a AnswerRecord,
+    ) -> Answer<'a, ()>;
+    /// Gives the key free.
+    fn release<'a>(&'a self, id: &'a str, revision: i64) -> Answer<'a, ()>;
+    /// Promises a request part of its unit's budget, or takes the promise back.
+    fn promise<'a>(&'a self, authority: i64, unit: &'a str, change: &'a Change) -> Answer<'a, ()>;
+    /// From where an object was published last; `None` where it is not, or was deleted.
+    fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Origin>>;
+}
+
+/// The arbiter, by a store.
+#[derive(Debug)]
+pub struct ByArbiter<S> {
+    arbiter: Arbiter<S>,
+    /// Held while a promise is made: those of one process would only be in each other's way.
+    promising: tokio::sync::Mutex<()>,
+}
+
+impl<S: Store> ByArbiter<S> {
+    /// The arbiter in this store, for this site.
+    pub fn new(store: S, site: &str) -> Self {
+        Self { arbiter: Arbiter::new(store, site), promising: tokio::sync::Mutex::default() }
+    }
+
+    /// The arbiter's operations.
+    pub fn arbiter(&self) -> &Arbiter<S> {
+        &self.arbiter
+    }
+}
+
+impl<S: Store> Coordination for ByArbiter<S> {
+    fn authority(&self) -> Answer<'_, Authority> {
+        async {
+            let found = self.arbiter.authority().await.map_err(|error| unreachable(&error))?;
+            let found = found.ok_or(Problem::ArbiterUnavailable)?;
+            let site = found.record.held_by(&found.record.active).then(|| found.record.active.clone());
+            Ok(Authority { site, revision: found.revision })
+        }
+        .boxed()
+    }
+
+    fn audit_begin(&self, draft: Draft) -> Answer<'_, Receipt> {
+        async { self.arbiter.audit_begin(draft).await.map_err(|error| unaudited(&error)) }.boxed()
+    }
+
+    fn audit_complete<'a>(&'a self, receipt: &'a Receipt, completion: Completion) -> Answer<'a, ()> {
+        async { self.arbiter.audit_complete(receipt, completion).await.map(drop).map_err(|error| unaudited(&error)) }
+            .boxed()
+    }
+
+    fn audit_page<'a>(&'a self, site: &'a str, from: u64, limit: u64) -> Answer<'a, AuditPage> {
+        async move { self.arbiter.audit_page(site, from, limit).await.map_err(|error| unreachable(&error)) }.boxed()
+    }
+
+    fn audit_segments<'a>(&'a self, site: &'a str) -> Answer<'a, Vec<Segment>> {
+        async {
+            let segments = self.arbiter.audit_segments(site).await.map_err(|error| unreachable(&error))?;
+            Ok(segments.into_iter().map(|segment| segment.value).collect())
+        }
+        .boxed()
+    }
+
+    fn claim<'a>(&'a self, id: &'a str, record: &'a IdempotencyRecord, now: Timestamp) -> Answer<'a, Claimed> {
+        async move { self.arbiter.idempotency_claim(id, record, now).await.map_err(|error| unreachable(&error)) }
+            .boxed()
+    }
+
+    fn keep<'a>(
+        &'a self,
+        id: &'a str,
+        revision: i64,
+        record: &'a IdempotencyRecord,
+        answer: &'a AnswerRecord,
+    ) -> Answer<'a, ()> {
+        async move {
+            match self.arbiter.idempotency_answer(id, revision, record, answer).await {
+                Ok(_) => Ok(()),
+                Err(IdempotencyError::Read(error)) => Err(unreachable(&error)),
+                Err(error @ IdempotencyError::TooLarge { .. }) => {
+                    tracing::error!(error = %Chain(&error), "an answer is too large to be kept");
+                    Err(Problem::Internal)
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn release<'a>(&'a self, id: &'a str, revision: i64) -> Answer<'a, ()> {
+        async move {
+            self.arbiter.idempotency_release(id, revision).await.map(drop).map_err(|error| unreachable(&error))
+        }
+        .boxed()
+    }
+
+    fn promise<'a>(&'a self, authority: i64, unit: &'a str, change: &'a Change) -> Answer<'a, ()> {
+        async move {
+            let _alone = self.promising.lock().await;
+            match self.arbiter.promise(authority, unit, change).await {
+                Ok(()) => Ok(()),
+                Err(PromiseError::Refused(refusal)) => Err(Problem::OverBudget(refusal)),
+                Err(PromiseError::NotAuthority) => Err(Problem::AuthorityMoved),
+                Err(error) => Err(unreachable(&error)),
+            }
+        }
+        .boxed()
+    }
+
+    fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Origin>> {
+        async {
+            let found = self.arbiter.spec(key).await.map_err(|error: ReadError| unreachable(&error))?;
+            Ok(found.and_then(|found| match found.value {
+                Record::Live(live) => Some(live.origin),
+                Record::Tombstone(_) => None,
+            }))
+        }
+        .boxed()
+    }
+}
+
+fn unreachable(error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::warn!(error = %Chain(error), "the arbiter cannot be used");
+    Problem::ArbiterUnavailable
+}
+
+fn unaudited(error: &AuditError) -> Problem {
+    tracing::warn!(error = %Chain(error), "nothing can be written to the audit chain");
+    Problem::NoAudit
+}

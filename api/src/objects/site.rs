@@ -1,0 +1,192 @@
+//! A site in memory, for tests: its objects, its API server, and an operator that publishes at once to a simulated arbiter.
+
+use super::testing::Memory;
+use super::writer::{Answer, WriteError, Writer};
+use super::{Objects, Read};
+use futures::FutureExt;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tandem_arbiter::records::{Key, LedgerRecord};
+use tandem_arbiter::store::SimStore;
+use tandem_arbiter::txn::{self, Op, Txn};
+use tandem_core::check::budget_amounts;
+use tandem_core::ledger::Ledger;
+use tandem_core::sync::{ObjectKey, Origin, Record, SpecRecord, mint_id, with_id};
+use tandem_crds::{
+    Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, Kind, SecurityProfile, Unit,
+};
+
+/// A site.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) memory: Mutex<Memory>,
+    pub(crate) store: SimStore,
+    /// Whether the operator publishes.
+    pub(crate) publishes: AtomicBool,
+    /// How many of the next writes find that another came in between.
+    pub(crate) moved: AtomicUsize,
+    /// Whether the next write is carried out and its answer lost.
+    pub(crate) loses: AtomicBool,
+    version: AtomicI64,
+}
+
+impl Site {
+    /// A site with these objects; `dc-a` has authority, and every unit its ledger.
+    pub(crate) fn with(memory: Memory) -> Self {
+        let store = SimStore::new(7);
+        store.apply(&txn::create_platform("dc-a")).unwrap();
+        for unit in &memory.units {
+            let name = unit.metadata.name.clone().unwrap();
+            let ledger = Ledger::new(budget_amounts(unit).unwrap());
+            let record = LedgerRecord { unit: name.clone(), ledger };
+            let put = Op::put(Key::Ledger(name), &record);
+            store.apply(&Txn { then: vec![put], ..Txn::default() }).unwrap();
+        }
+        Self {
+            memory: Mutex::new(memory),
+            store,
+            publishes: AtomicBool::new(true),
+            moved: AtomicUsize::new(0),
+            loses: AtomicBool::new(false),
+            version: AtomicI64::new(100),
+        }
+    }
+
+    pub(crate) fn now(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap()
+    }
+
+    /// How much of a unit's pods is held.
+    pub(crate) fn held(&self, unit: &str) -> u64 {
+        let key = Key::Ledger(unit.to_owned());
+        let answer = self.store.apply(&Txn { then: vec![Op::get(&key)], ..Txn::default() }).unwrap();
+        let record: LedgerRecord = serde_json::from_slice(&answer.one(0).unwrap().value).unwrap();
+        record.ledger.sum().pods
+    }
+
+    /// The operator publishes what it has not.
+    pub(crate) fn publish_all(&self) {
+        self.publishes.store(true, Ordering::SeqCst);
+        for request in &self.now().requests {
+            let metadata = &request.metadata;
+            let key = ObjectKey::cluster(Kind::EnvironmentRequest, metadata.name.clone().unwrap());
+            let object = serde_json::to_value(&**request).unwrap();
+            self.publish(&key, &object, metadata.uid.as_deref().unwrap_or("?"), metadata.generation.unwrap_or(1));
+        }
+    }
+
+    /// The operator shows how the request at this path stands.
+    pub(crate) fn show(&self, path: &str, status: Value) {
+        let mut memory = self.now();
+        let name = path.rsplit('/').next().unwrap();
+        let shown = memory.requests.iter_mut().find(|there| there.metadata.name.as_deref() == Some(name)).unwrap();
+        let mut next = (**shown).clone();
+        next.status = Some(serde_json::from_value(status).unwrap());
+        *shown = Arc::new(next);
+        memory.changed.send_modify(|changes| *changes += 1);
+    }
+
+    fn write(&self, key: &ObjectKey, mut object: Value, new: bool) -> Result<Value, WriteError> {
+        assert_eq!(key.kind, Kind::EnvironmentRequest, "nothing else is written so far");
+        let mut memory = self.now();
+        let standing = memory.requests.iter().position(|there| there.metadata.name.as_ref() == Some(&key.name));
+        let (uid, generation) = match standing {
+            Some(_) if new => return Err(WriteError::Exists),
+            None if !new => return Err(WriteError::Moved),
+            Some(at) => {
+                let metadata = &memory.requests[at].metadata;
+                if object["metadata"]["resourceVersion"].as_str() != metadata.resource_version.as_deref() {
+                    return Err(WriteError::Moved);
+                }
+                (
+                    metadata.uid.clone().unwrap_or_else(|| format!("uid-{}", key.name)),
+                    metadata.generation.unwrap_or(1) + 1,
+                )
+            }
+            None => (format!("uid-{}", key.name), 1),
+        };
+        if self.moved.load(Ordering::SeqCst) > 0 {
+            self.moved.fetch_sub(1, Ordering::SeqCst);
+            return Err(WriteError::Moved);
+        }
+        let version = self.version.fetch_add(1, Ordering::SeqCst);
+        object["metadata"]["uid"] = json!(uid);
+        object["metadata"]["generation"] = json!(generation);
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        let typed: EnvironmentRequest = serde_json::from_value(object.clone()).unwrap();
+        match standing {
+            Some(at) => memory.requests[at] = Arc::new(typed),
+            None => memory.requests.push(Arc::new(typed)),
+        }
+        if self.publishes.load(Ordering::SeqCst) {
+            self.publish(key, &object, &uid, generation);
+        }
+        memory.changed.send_modify(|changes| *changes += 1);
+        if self.loses.swap(false, Ordering::SeqCst) { Err(WriteError::Unknown) } else { Ok(object) }
+    }
+
+    fn publish(&self, key: &ObjectKey, object: &Value, uid: &str, generation: i64) {
+        let id = mint_id("dc-a", key.kind, uid);
+        let record = Record::Live(SpecRecord {
+            spec: with_id(&object["spec"], &id),
+            id,
+            key: key.clone(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            origin: Origin { site: "dc-a".to_owned(), uid: uid.to_owned(), generation },
+            published_at: Timestamp::UNIX_EPOCH,
+        });
+        let put = Op::put(Key::Spec(key.clone()), &record);
+        self.store.apply(&Txn { then: vec![put], ..Txn::default() }).unwrap();
+    }
+}
+
+impl Writer for Site {
+    fn get<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Value>> {
+        let memory = self.now();
+        let found = memory.requests.iter().find(|there| there.metadata.name.as_ref() == Some(&key.name));
+        let found = found.map(|object| serde_json::to_value(&**object).unwrap());
+        async { Ok(found) }.boxed()
+    }
+
+    fn create<'a>(&'a self, key: &'a ObjectKey, object: Value) -> Answer<'a, Value> {
+        async { self.write(key, object, true) }.boxed()
+    }
+
+    fn replace<'a>(&'a self, key: &'a ObjectKey, object: Value) -> Answer<'a, Value> {
+        async { self.write(key, object, false) }.boxed()
+    }
+}
+
+impl Objects for Site {
+    fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.now().changes()
+    }
+    fn units(&self) -> Read<Unit> {
+        self.now().units()
+    }
+    fn environments(&self) -> Read<Environment> {
+        self.now().environments()
+    }
+    fn requests(&self) -> Read<EnvironmentRequest> {
+        self.now().requests()
+    }
+    fn applications(&self) -> Read<Application> {
+        self.now().applications()
+    }
+    fn data_centres(&self) -> Read<DataCentre> {
+        self.now().data_centres()
+    }
+    fn failover_groups(&self) -> Read<FailoverGroup> {
+        self.now().failover_groups()
+    }
+    fn failovers(&self) -> Read<Failover> {
+        self.now().failovers()
+    }
+    fn security_profiles(&self) -> Read<SecurityProfile> {
+        self.now().security_profiles()
+    }
+}
