@@ -365,7 +365,11 @@ impl Link {
         self.view.borrow().leads(self.uptime()).ok_or(LinkError::MayNotAct)
     }
 
-    fn mandate(&self) -> Result<Mandate, LinkError> {
+    /// What this replica relies on when it acts for the site with authority.
+    ///
+    /// # Errors
+    /// When it does not lead its site, or the site has no authority.
+    pub(crate) fn mandate(&self) -> Result<Mandate, LinkError> {
         let leader = self.token()?.mod_revision;
         let authority = self.authority(&self.view.borrow());
         authority.and_then(|authority| authority.mandate(&self.site, leader)).ok_or(LinkError::MayNotAct)

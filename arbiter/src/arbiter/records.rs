@@ -34,6 +34,14 @@ impl<S: Store> Arbiter<S> {
         self.read_one(&Key::Ledger(unit.to_owned())).await
     }
 
+    /// Every unit's ledger.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn ledgers(&self) -> Result<Vec<LedgerRecord>, ReadError> {
+        self.store.range(&Key::ledgers()).await?.kvs.iter().map(read).collect()
+    }
+
     /// Every hold. A hold that cannot be read holds all the same, so that this fails rather than leave it out.
     ///
     /// # Errors

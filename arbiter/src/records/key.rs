@@ -125,6 +125,12 @@ impl Key {
         format!("{PREFIX}groups/")
     }
 
+    /// The prefix of all units' ledgers.
+    #[must_use]
+    pub fn ledgers() -> String {
+        format!("{PREFIX}ledger/")
+    }
+
     /// The prefix of all holds.
     #[must_use]
     pub fn holds() -> String {

@@ -4,7 +4,9 @@
 //! over authority goes on from the same records.
 
 mod carry;
+mod promises;
 mod shown;
 
 pub use carry::run_carrying_out;
+pub use promises::run_promises;
 pub use shown::show;
