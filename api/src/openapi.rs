@@ -86,7 +86,9 @@ fn complete(method: &str, operation: &mut Value) {
         parameters.push(key);
         operation["parameters"] = Value::Array(parameters);
     }
+    let queried = operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "query");
     let named = operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "path");
+    let numbered = matches!(operation["operationId"].as_str(), Some("proveAudit" | "exportAudit"));
     let responses = &mut operation["responses"];
     let problem = |description: &str| {
         let schema = json!({"$ref": "#/components/schemas/Problem"});
@@ -103,9 +105,10 @@ fn complete(method: &str, operation: &mut Value) {
             responses[status] = problem(description);
         }
     }
-    if list {
+    if list || queried {
         responses["400"] = problem("A parameter is wrong; `errors` names it.");
-    } else if named || writes {
+    }
+    if named || writes || numbered {
         responses["404"] = problem("There is nothing of that name, or it is not yours.");
     }
 }
@@ -141,6 +144,9 @@ fn schemas() -> Map<String, Value> {
         SecurityProfileList,
         ProblemBody,
         crate::identity::Principal,
+        routes::audit::AuditPage,
+        routes::audit::AuditSegments,
+        routes::audit::AuditProof,
         routes::requests::create::NewRequest,
         routes::requests::change::NewDecision,
         routes::requests::change::NewWord,
@@ -218,6 +224,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 25);
+        assert_eq!(ids.len(), 29);
     }
 }

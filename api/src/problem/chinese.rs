@@ -35,6 +35,7 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::NotWritten => "未写入",
         Problem::NotKnown => "是否写入未知",
         Problem::NotDurable => "尚未确认发布",
+        Problem::ChainBroken { .. } => "审计链断裂",
         Problem::Internal => "服务内部错误",
     }
 }
@@ -97,6 +98,9 @@ pub(super) fn detail(problem: &Problem) -> String {
         }
         Problem::NotDurable => {
             "已写入本站点，但尚未确认发布，因而暂不承诺；请使用同一 Idempotency-Key 重试，不会重复执行".to_owned()
+        }
+        Problem::ChainBroken { seq } => {
+            format!("第 {seq} 条记录与之前的内容不衔接：审计链被改动过，或仲裁集群曾恢复；请与另行保存的链头和分段核对")
         }
         Problem::Internal => "服务内部出错，原因见服务日志".to_owned(),
     }

@@ -34,6 +34,7 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::NotWritten => "Not written",
         Problem::NotKnown => "Not known whether written",
         Problem::NotDurable => "Not known to be published",
+        Problem::ChainBroken { .. } => "The audit chain is broken",
         Problem::Internal => "A fault of ours",
     }
 }
@@ -136,6 +137,10 @@ pub(super) fn detail(problem: &Problem) -> String {
             ask again with the same Idempotency-Key: it is done once"
                 .to_owned()
         }
+        Problem::ChainBroken { seq } => format!(
+            "entry {seq} does not follow from what is before it: somebody changed the chain, or the arbiter was restored; \
+             compare it with heads and segments that were kept elsewhere"
+        ),
         Problem::Internal => "something went wrong on our side; the log of this server says what".to_owned(),
     }
 }

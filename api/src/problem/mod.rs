@@ -196,6 +196,11 @@ pub enum Problem {
     NotKnown,
     /// It was written at this site and is not known to be published.
     NotDurable,
+    /// The audit chain does not hang together.
+    ChainBroken {
+        /// The number of the first entry that does not fit.
+        seq: u64,
+    },
     /// A fault of ours.
     Internal,
 }
@@ -239,6 +244,7 @@ impl Problem {
             Self::NotWritten => "not-written",
             Self::NotKnown => "not-known",
             Self::NotDurable => "not-durable",
+            Self::ChainBroken { .. } => "chain-broken",
             Self::Internal => "internal",
         }
     }
@@ -254,7 +260,9 @@ impl Problem {
             Self::Invalid(_) | Self::Unfinished => StatusCode::BAD_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Declined(refusal) => declined(refusal),
-            Self::OverBudget(_) | Self::InProgress | Self::Exists | Self::KeptChanging => StatusCode::CONFLICT,
+            Self::ChainBroken { .. } | Self::OverBudget(_) | Self::InProgress | Self::Exists | Self::KeptChanging => {
+                StatusCode::CONFLICT
+            }
             Self::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -469,6 +477,7 @@ pub fn examples() -> Vec<Problem> {
         Problem::NotWritten,
         Problem::NotKnown,
         Problem::NotDurable,
+        Problem::ChainBroken { seq: 7 },
         Problem::Internal,
     ]
 }

@@ -1,6 +1,7 @@
 //! The routes. Handlers are thin: they ask [`authorise`](crate::authorise::authorise) first, then act.
 
 pub(crate) mod applications;
+pub(crate) mod audit;
 pub(crate) mod data_centres;
 pub(crate) mod environments;
 mod extract;
@@ -58,6 +59,10 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(failover_groups::get))
         .routes(routes!(failovers::list))
         .routes(routes!(failovers::get))
+        .routes(routes!(audit::page))
+        .routes(routes!(audit::file))
+        .routes(routes!(audit::segments))
+        .routes(routes!(audit::proof))
         .routes(routes!(security_profiles::list))
         .routes(routes!(security_profiles::get))
 }

@@ -1,6 +1,7 @@
 //! An entry of a site's chain, and how entries hang together.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -17,7 +18,8 @@ pub const ENTRY_BYTES: usize = 32 << 10;
 const DOMAIN: &[u8] = b"tandem.dev/audit/v1\n";
 
 /// Who acted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditActor")]
 pub struct Actor {
     /// The name that they signed in with; a program's begins with `tandem:`.
     pub name: String,
@@ -30,7 +32,8 @@ pub struct Actor {
 }
 
 /// How far an action has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditOutcome")]
 pub enum Outcome {
     /// It is about to be done. Written before it is.
     Begun,
@@ -66,7 +69,8 @@ pub struct Draft {
 }
 
 /// One entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditEntry")]
 pub struct Entry {
     /// The version of the form, see [`VERSION`].
     pub version: u32,
@@ -77,6 +81,7 @@ pub struct Entry {
     /// The entry's own id.
     pub id: String,
     /// When, by the writer's wall clock. Only `seq` says what came first.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Who acted.
     pub actor: Actor,
@@ -103,7 +108,8 @@ pub struct Entry {
 }
 
 /// How far a chain goes: the number of its last entry, and the hash of everything up to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditHead")]
 pub struct Head {
     /// The number of the last entry; 0 where there is none.
     pub seq: u64,

@@ -1,6 +1,7 @@
 //! Segments, sealed for long retention, and proofs that an entry is in a chain.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chain::{Broken, Flaw, link, verify};
@@ -10,8 +11,9 @@ use super::entry::{Entry, Head};
 pub const SEGMENT_ENTRIES: u64 = 1_000;
 
 /// A part of a site's chain that is sealed: what is known of it, wherever its entries are kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "AuditSegment")]
 pub struct Segment {
     /// The site.
     pub site: String,
@@ -24,6 +26,7 @@ pub struct Segment {
     /// The hash of the chain up to its last entry.
     pub hash: String,
     /// When it was sealed, by the wall clock of whoever did.
+    #[schemars(with = "String")]
     pub sealed_at: Timestamp,
 }
 
@@ -92,7 +95,8 @@ pub fn verify_segments<'a>(site: &str, segments: impl IntoIterator<Item = &'a Se
 
 /// That an entry is in a chain: the entry, and the digests of what follows it up to a head. It gives away nothing of other
 /// entries, so that an agency can be shown its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AuditProof")]
 pub struct Proof {
     /// The entry.
     pub entry: Entry,

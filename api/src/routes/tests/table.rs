@@ -6,7 +6,7 @@ use tandem_core::requests::content_digest;
 
 /// What is answered: to nobody, agency administrator, agency viewer, platform operator, security administrator, auditor.
 /// Agencies' people are of the unit `health`; the path's names are filled in with things of the unit `water`.
-const AUTHORISATION: [(&str, &str, [u16; 6]); 25] = [
+const AUTHORISATION: [(&str, &str, [u16; 6]); 29] = [
     ("get", "/healthz", [200; 6]),
     ("get", "/readyz", [200; 6]),
     ("get", "/metrics", [200; 6]),
@@ -31,6 +31,10 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 25] = [
     ("get", "/v1/failover-groups/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/failovers", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/failovers/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/audit", [401, 403, 403, 403, 403, 200]),
+    ("get", "/v1/audit/file", [401, 403, 403, 403, 403, 200]),
+    ("get", "/v1/audit/segments", [401, 403, 403, 403, 403, 200]),
+    ("get", "/v1/audit/proof", [401, 403, 403, 403, 403, 200]),
     ("get", "/v1/security/profiles", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/security/profiles/{name}", [401, 404, 404, 200, 200, 200]),
 ];
@@ -48,6 +52,7 @@ fn filled(path: &str) -> String {
         "/v1/security/profiles/{name}" => "level-3",
         _ => "",
     };
+    let path = if path == "/v1/audit/proof" { "/v1/audit/proof?seq=1" } else { path };
     path.replace("{environment}", "water-prod").replace("{name}", name)
 }
 
@@ -88,6 +93,7 @@ fn every_operation_has_its_line_in_the_table() {
 #[tokio::test]
 async fn every_operation_answers_each_role_as_the_table_says() {
     let api = Api::over(city());
+    api.state.coordination.audit_begin(audit::entry(0)).await.unwrap();
     for (method, path, wanted) in AUTHORISATION {
         let method: Method = method.to_uppercase().parse().unwrap();
         let body = (method != Method::GET).then(|| body(path, &api.site).to_string());
