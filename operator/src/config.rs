@@ -1,10 +1,12 @@
 //! What an operator replica is told at its start.
 
 use crate::failover::FailoverConfig;
+use jiff::SignedDuration;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tandem_core::requests::{RuleSettings, WARN_DAYS};
 
 /// The configuration file of one operator replica.
 #[derive(Clone, Debug, Deserialize)]
@@ -47,6 +49,12 @@ pub struct Config {
     /// How long a deletion waits, and can be undone, in seconds.
     #[serde(default = "one_day")]
     pub deletion_grace_seconds: u64,
+    /// What is approved by rule.
+    #[serde(default)]
+    pub approval: ApprovalConfig,
+    /// How many days before an environment expires people are warned.
+    #[serde(default = "warn_days")]
+    pub expiry_warning_days: Vec<u16>,
     /// How log lines look.
     #[serde(default)]
     pub log_format: LogFormat,
@@ -85,6 +93,50 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
+}
+
+/// What requests a rule may approve.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ApprovalConfig {
+    /// Whether what only shrinks is approved.
+    pub shrinking: bool,
+    /// The most that a resource may grow, in per cent of what the environment has; 0 approves no growth.
+    pub max_growth_per_cent: u64,
+    /// The use from which on a resource may grow, in per cent of what the environment has.
+    pub high_use_per_cent: u64,
+    /// How many days after a growth by rule the next has to wait.
+    pub growth_interval_days: u16,
+}
+
+impl Default for ApprovalConfig {
+    fn default() -> Self {
+        let usual = RuleSettings::default();
+        Self {
+            shrinking: usual.shrinking,
+            max_growth_per_cent: usual.max_growth_per_cent,
+            high_use_per_cent: usual.high_use_per_cent,
+            growth_interval_days: 30,
+        }
+    }
+}
+
+impl ApprovalConfig {
+    /// As the rules want it.
+    #[must_use]
+    pub fn settings(&self) -> RuleSettings {
+        RuleSettings {
+            shrinking: self.shrinking,
+            max_growth_per_cent: self.max_growth_per_cent,
+            high_use_per_cent: self.high_use_per_cent,
+            growth_interval: SignedDuration::from_hours(24 * i64::from(self.growth_interval_days)),
+            ..RuleSettings::default()
+        }
+    }
+}
+
+fn warn_days() -> Vec<u16> {
+    WARN_DAYS.to_vec()
 }
 
 fn two_seconds() -> u64 {

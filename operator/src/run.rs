@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::providers::{Providers, run_providers, run_self_fence};
 use crate::queue::{Outcome, Queue};
-use crate::requests::{run_carrying_out, run_promises};
+use crate::requests::{run_carrying_out, run_expiry, run_promises, run_rules};
 use crate::status::{Refusals, Reporter, Settling, SiteNotes, fold, run_reporter};
 use crate::sync::{HeldBack, run_feed, run_opening, sync};
 use futures::future::BoxFuture;
@@ -233,6 +233,8 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_requests(context.clone()));
     tasks.spawn(run_carrying_out(context.clone()));
     tasks.spawn(run_promises(context.clone()));
+    tasks.spawn(run_rules(context.clone()));
+    tasks.spawn(run_expiry(context.clone()));
     tasks.spawn(keep_house(context.clone(), readiness.clone()));
     let queues = context.queues.clone();
     work(&mut tasks, &context, "sync", queues.sync, SYNC_WORKERS, |context, key| Box::pin(sync(context, key)));

@@ -3,7 +3,9 @@
 use super::ProvisionError;
 use crate::cluster::ObjectName;
 use crate::context::Context;
+use crate::requests::seen_use;
 use crate::status::Report;
+use serde_json::json;
 use std::collections::BTreeSet;
 use tandem_core::render;
 use tandem_crds::status::Reason;
@@ -35,7 +37,10 @@ pub(super) async fn reconcile(context: &Context, environment: &Environment) -> R
         });
     }
     context.cluster.prune(id, &keep).await?;
-    Ok(Report::ready())
+    Ok(match seen_use(context, environment.metadata.name.as_deref().unwrap_or_default()) {
+        Some(used) => Report::ready().with_detail(json!({"used": used})),
+        None => Report::ready(),
+    })
 }
 
 /// The unit and the profile of an environment, as published; a report of what is missing where one is not there.

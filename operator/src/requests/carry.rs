@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long what was written is given to be published, before it is written again.
 const SETTLES: Duration = Duration::from_secs(5);
 /// The field manager of what a request makes.
-const MANAGER: &str = "tandem/requests";
+pub(super) const MANAGER: &str = "tandem/requests";
 
 /// Carries out what was approved, and shows how requests stand, for ever; only while this replica leads its site.
 pub async fn run_carrying_out(context: Context) {
@@ -56,13 +56,13 @@ pub async fn run_carrying_out(context: Context) {
     }
 }
 
-fn key(name: &str) -> ObjectKey {
+pub(super) fn key(name: &str) -> ObjectKey {
     ObjectKey::cluster(Kind::EnvironmentRequest, name)
 }
 
 /// The requests that the arbiter holds and that are not history, in the order in which they were submitted. One that has ended
 /// still counts while an environment names it: a deletion that was called off has to be lifted there.
-fn published(context: &Context) -> Vec<EnvironmentRequest> {
+pub(super) fn published(context: &Context) -> Vec<EnvironmentRequest> {
     let named: BTreeSet<String> = context
         .index
         .with_world(|world| world.environments.values().filter_map(|named| named.spec.request.clone()).collect());
@@ -241,7 +241,7 @@ async fn apply(context: &Context, key: &ObjectKey, content: Value) -> Result<(),
     send(context, "apply", api.patch(&key.name, &parameters, &Patch::Apply(&object))).await
 }
 
-async fn send<T>(
+pub(super) async fn send<T>(
     context: &Context,
     verb: &'static str,
     request: impl Future<Output = Result<T, kube::Error>>,

@@ -4,9 +4,13 @@
 //! over authority goes on from the same records.
 
 mod carry;
+mod expiry;
 mod promises;
+mod rules;
 mod shown;
 
 pub use carry::run_carrying_out;
+pub use expiry::run_expiry;
 pub use promises::run_promises;
+pub use rules::{run_rules, seen_use};
 pub use shown::show;

@@ -93,7 +93,7 @@ mod tests {
     use serde_json::{Value, json};
     use tandem_core::requests::content_digest;
 
-    fn request(extra: Value) -> EnvironmentRequest {
+    fn request(extra: &Value) -> EnvironmentRequest {
         let mut spec = json!({
             "type": "Resize", "unit": "health", "environment": "health-prod", "reason": "more", "requestedBy": {"name": "li"},
             "submittedAt": "2026-01-01T00:00:00Z", "quota": {"cpu": "1", "memory": "1Gi", "storage": "1Gi", "pods": 1},
@@ -106,16 +106,16 @@ mod tests {
 
     #[test]
     fn a_promise_is_kept_from_the_approval_to_the_carrying_out() {
-        let asked = request(json!({}));
+        let asked = request(&json!({}));
         let digest = content_digest(&asked.spec);
         let decisions = |outcome: &str| json!([{"role": "Platform", "outcome": outcome, "by": "wang", "at": "2026-01-01T00:00:00Z", "digest": digest}]);
         let approved = json!({"decisions": decisions("Approve")});
         assert_eq!(judged(&asked, false), Fate::Doubtful);
-        assert_eq!(judged(&request(approved.clone()), false), Fate::Kept);
-        assert_eq!(judged(&request(approved.clone()), true), Fate::Doubtful, "a second decision is wanted now");
-        assert_eq!(judged(&request(json!({"decisions": decisions("Reject")})), false), Fate::Doubtful);
+        assert_eq!(judged(&request(&approved), false), Fate::Kept);
+        assert_eq!(judged(&request(&approved), true), Fate::Doubtful, "a second decision is wanted now");
+        assert_eq!(judged(&request(&json!({"decisions": decisions("Reject")})), false), Fate::Doubtful);
         let mut done = approved;
         done["carriedOut"] = json!("2026-01-02T00:00:00Z");
-        assert_eq!(judged(&request(done), true), Fate::Due);
+        assert_eq!(judged(&request(&done), true), Fate::Due);
     }
 }
