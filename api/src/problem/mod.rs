@@ -369,6 +369,11 @@ impl Problem {
             };
             set(header::WWW_AUTHENTICATE, challenge);
         }
+        if let Self::Misdirected { address: Some(address), .. } = self
+            && let Ok(place) = HeaderValue::from_str(address)
+        {
+            headers.insert(header::LOCATION, place);
+        }
         if let Some(after) = self.retry_after() {
             // Whole seconds, and never less than the time itself.
             headers.insert(header::RETRY_AFTER, after.as_secs().saturating_add(1).into());

@@ -190,7 +190,8 @@ async fn a_site_without_authority_says_who_has_it_and_reads_on() {
     other.state.site = "dc-b".into();
     other.state.coordination = Arc::clone(&api.state.coordination);
     other.rebuild();
-    let (status, _, problem) = other.post(LI, "/v1/requests", "k1", &wanted("health-new")).await;
+    let (status, headers, problem) = other.post(LI, "/v1/requests", "k1", &wanted("health-new")).await;
+    assert_eq!(headers["location"], "https://api.dc-a.example");
     assert_eq!((status, problem["address"].as_str()), (421, Some("https://api.dc-a.example")), "{problem}");
     assert_eq!(other.requests_named("health-new"), 0);
     assert_eq!(other.get(AgencyViewer, "/v1/requests").await.0, 200);
