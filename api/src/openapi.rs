@@ -144,6 +144,11 @@ fn schemas() -> Map<String, Value> {
         SecurityProfileList,
         ProblemBody,
         crate::identity::Principal,
+        routes::units::UnitChange,
+        routes::applications::ApplicationChange,
+        routes::data_centres::DataCentreChange,
+        routes::failover_groups::FailoverGroupChange,
+        routes::security_profiles::SecurityProfileChange,
         routes::audit::AuditPage,
         routes::audit::AuditSegments,
         routes::audit::AuditProof,
@@ -224,6 +229,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 29);
+        assert_eq!(ids.len(), 34);
     }
 }

@@ -90,21 +90,18 @@ impl Site {
     }
 
     fn write(&self, key: &ObjectKey, mut object: Value, new: bool) -> Result<Value, WriteError> {
-        assert_eq!(key.kind, Kind::EnvironmentRequest, "nothing else is written so far");
         let mut memory = self.now();
-        let standing = memory.requests.iter().position(|there| there.metadata.name.as_ref() == Some(&key.name));
-        let (uid, generation) = match standing {
+        let standing = held(&memory, key);
+        let (uid, generation) = match &standing {
             Some(_) if new => return Err(WriteError::Exists),
             None if !new => return Err(WriteError::Moved),
-            Some(at) => {
-                let metadata = &memory.requests[at].metadata;
-                if object["metadata"]["resourceVersion"].as_str() != metadata.resource_version.as_deref() {
+            Some(there) => {
+                let metadata = &there["metadata"];
+                if object["metadata"]["resourceVersion"] != metadata["resourceVersion"] {
                     return Err(WriteError::Moved);
                 }
-                (
-                    metadata.uid.clone().unwrap_or_else(|| format!("uid-{}", key.name)),
-                    metadata.generation.unwrap_or(1) + 1,
-                )
+                let uid = metadata["uid"].as_str().map_or_else(|| format!("uid-{}", key.name), str::to_owned);
+                (uid, metadata["generation"].as_i64().unwrap_or(1) + 1)
             }
             None => (format!("uid-{}", key.name), 1),
         };
@@ -116,11 +113,7 @@ impl Site {
         object["metadata"]["uid"] = json!(uid);
         object["metadata"]["generation"] = json!(generation);
         object["metadata"]["resourceVersion"] = json!(version.to_string());
-        let typed: EnvironmentRequest = serde_json::from_value(object.clone()).unwrap();
-        match standing {
-            Some(at) => memory.requests[at] = Arc::new(typed),
-            None => memory.requests.push(Arc::new(typed)),
-        }
+        put(&mut memory, key, &object);
         if self.publishes.load(Ordering::SeqCst) {
             self.publish(key, &object, &uid, generation);
         }
@@ -144,11 +137,66 @@ impl Site {
     }
 }
 
+/// Does something with the objects of a kind in memory.
+macro_rules! of_kind {
+    ($kind:expr, $memory:expr, $objects:ident => $do:expr) => {
+        match $kind {
+            Kind::Unit => {
+                let $objects = &mut $memory.units;
+                $do
+            }
+            Kind::Environment => {
+                let $objects = &mut $memory.environments;
+                $do
+            }
+            Kind::EnvironmentRequest => {
+                let $objects = &mut $memory.requests;
+                $do
+            }
+            Kind::Application => {
+                let $objects = &mut $memory.applications;
+                $do
+            }
+            Kind::DataCentre => {
+                let $objects = &mut $memory.data_centres;
+                $do
+            }
+            Kind::FailoverGroup => {
+                let $objects = &mut $memory.failover_groups;
+                $do
+            }
+            Kind::SecurityProfile => {
+                let $objects = &mut $memory.security_profiles;
+                $do
+            }
+        }
+    };
+}
+
+fn is<K: kube::Resource>(object: &Arc<K>, key: &ObjectKey) -> bool {
+    object.meta().name.as_ref() == Some(&key.name) && object.meta().namespace == key.namespace
+}
+
+fn held(memory: &Memory, key: &ObjectKey) -> Option<Value> {
+    let mut memory = memory.clone();
+    of_kind!(key.kind, memory, objects => {
+        objects.iter().find(|there| is(there, key)).map(|there| serde_json::to_value(&**there).unwrap())
+    })
+}
+
+fn put(memory: &mut Memory, key: &ObjectKey, object: &Value) {
+    of_kind!(key.kind, memory, objects => {
+        let next = Arc::new(serde_json::from_value(object.clone()).unwrap());
+        match objects.iter().position(|there| is(there, key)) {
+            Some(at) => objects[at] = next,
+            None => objects.push(next),
+        }
+    });
+}
+
 impl Writer for Site {
     fn get<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Value>> {
-        let memory = self.now();
-        let found = memory.requests.iter().find(|there| there.metadata.name.as_ref() == Some(&key.name));
-        let found = found.map(|object| serde_json::to_value(&**object).unwrap());
+        let found = held(&self.now(), key);
         async { Ok(found) }.boxed()
     }
 

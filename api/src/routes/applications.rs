@@ -1,7 +1,9 @@
 //! `/v1/applications`.
 
+use super::desired::{Wanted, Written, put as put_desired};
 use super::extract::{Named, Pairs, find};
 use super::page::{Filter, YES_NO, asked, page, ready};
+use crate::acts::Call;
 use crate::authorise::{Action, authorise, authorise_named};
 use crate::identity::Principal;
 use crate::objects::{Owned, group_of};
@@ -10,7 +12,13 @@ use crate::state::AppState;
 use crate::views::{ApplicationItem, ApplicationList};
 use axum::Json;
 use axum::extract::State;
-use tandem_crds::Application;
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tandem_core::check::{self, World};
+use tandem_core::sync::ObjectKey;
+use tandem_crds::{Application, ApplicationSpec, Kind};
 
 /// What the list can be filtered by.
 pub(crate) const FILTERS: &[Filter<Application>] = &[
@@ -61,4 +69,50 @@ pub(crate) async fn get(
         return Err(Problem::NotFound);
     }
     Ok(Json((&*application).into()))
+}
+
+/// What is wanted of an application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApplicationChange {
+    /// The `resourceVersion` of the object that this was made from: where it has changed since, nothing is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resource_version: Option<String>,
+    /// What is wanted.
+    pub(crate) spec: ApplicationSpec,
+}
+
+impl Written for Application {
+    type Item = ApplicationItem;
+    const ACTIONS: (&'static str, &'static str) = ("applications.create", "applications.update");
+
+    fn wrong(&self, world: &World<'_>) -> Vec<check::Problem> {
+        check::application(self, world)
+    }
+
+    fn place(key: &ObjectKey) -> String {
+        format!("/v1/applications/{}/{}", key.namespace.as_deref().unwrap_or_default(), key.name)
+    }
+}
+
+/// Makes or changes an application in an environment of the asker's own unit.
+#[utoipa::path(put, path = "/v1/applications/{environment}/{name}", tag = "applications", operation_id = "putApplication",
+    params(("environment" = String, Path, description = "The environment."),
+           ("name" = String, Path, description = "The name.")),
+    request_body = ApplicationChange,
+    responses((status = 201, description = "It is made, and durable.", body = ApplicationItem),
+              (status = 202, description = "It is changed, and durable.", body = ApplicationItem)))]
+pub(crate) async fn put(
+    State(state): State<AppState>,
+    Named((environment, name)): Named<(String, String)>,
+    call: Call<ApplicationChange>,
+) -> Result<Response, Problem> {
+    let owned = Owned::within(&authorise_named(&call.principal, Action::WriteApplications)?, &*state.objects)?;
+    let place = find(state.objects.environments()?, None, &environment)?;
+    if !owned.has_environment(&place) {
+        return Err(Problem::NotFound);
+    }
+    let (call, ApplicationChange { spec, resource_version: version }) = call.split();
+    let key = ObjectKey::namespaced(Kind::Application, environment, name);
+    put_desired::<Application>(&state, call, key, Wanted { spec: json!(spec), version }).await
 }

@@ -52,3 +52,8 @@ pub(crate) async fn get(
     let site = find(state.objects.data_centres()?, None, &name)?;
     Ok(Json((&*site).into()))
 }
+
+crate::routes::desired::written! {
+    DataCentre, DataCentreItem, DataCentreChange, DataCentreSpec, WriteDataCentres, data_centre, "data-centres.create",
+    "data-centres.update", "/v1/data-centres/{name}", "data-centres", "putDataCentre", "a site"
+}

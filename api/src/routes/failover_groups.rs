@@ -64,3 +64,9 @@ pub(crate) async fn get(
     let part = owned.part_of_group(&group).ok_or(Problem::NotFound)?;
     Ok(Json((&part).into()))
 }
+
+crate::routes::desired::written! {
+    FailoverGroup, FailoverGroupItem, FailoverGroupChange, FailoverGroupSpec, WriteFailoverGroups, failover_group,
+    "failover-groups.create", "failover-groups.update", "/v1/failover-groups/{name}", "failover-groups",
+    "putFailoverGroup", "a failover group"
+}

@@ -3,6 +3,7 @@
 pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod data_centres;
+pub(crate) mod desired;
 pub(crate) mod environments;
 mod extract;
 pub(crate) mod failover_groups;
@@ -42,7 +43,7 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(me::get))
         .routes(routes!(units::list))
-        .routes(routes!(units::get))
+        .routes(routes!(units::get, units::put))
         .routes(routes!(environments::list))
         .routes(routes!(environments::get))
         .routes(routes!(requests::list, requests::create::post))
@@ -52,11 +53,11 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(requests::change::undo))
         .routes(routes!(requests::events::get))
         .routes(routes!(applications::list))
-        .routes(routes!(applications::get))
+        .routes(routes!(applications::get, applications::put))
         .routes(routes!(data_centres::list))
-        .routes(routes!(data_centres::get))
+        .routes(routes!(data_centres::get, data_centres::put))
         .routes(routes!(failover_groups::list))
-        .routes(routes!(failover_groups::get))
+        .routes(routes!(failover_groups::get, failover_groups::put))
         .routes(routes!(failovers::list))
         .routes(routes!(failovers::get))
         .routes(routes!(audit::page))
@@ -64,7 +65,7 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::segments))
         .routes(routes!(audit::proof))
         .routes(routes!(security_profiles::list))
-        .routes(routes!(security_profiles::get))
+        .routes(routes!(security_profiles::get, security_profiles::put))
 }
 
 /// The whole API.

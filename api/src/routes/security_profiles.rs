@@ -56,3 +56,9 @@ pub(crate) async fn get(
     }
     Ok(Json((&*profile).into()))
 }
+
+crate::routes::desired::written! {
+    SecurityProfile, SecurityProfileItem, SecurityProfileChange, SecurityProfileSpec, WriteSecurityProfiles,
+    security_profile, "security-profiles.create", "security-profiles.update", "/v1/security/profiles/{name}", "security",
+    "putSecurityProfile", "a security profile"
+}

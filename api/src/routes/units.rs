@@ -60,3 +60,8 @@ pub(crate) async fn get(
     }
     Ok(Json((&*unit).into()))
 }
+
+crate::routes::desired::written! {
+    Unit, UnitItem, UnitChange, UnitSpec, WriteUnits, unit, "units.create", "units.update", "/v1/units/{name}", "units",
+    "putUnit", "a unit"
+}

@@ -6,13 +6,14 @@ use tandem_core::requests::content_digest;
 
 /// What is answered: to nobody, agency administrator, agency viewer, platform operator, security administrator, auditor.
 /// Agencies' people are of the unit `health`; the path's names are filled in with things of the unit `water`.
-const AUTHORISATION: [(&str, &str, [u16; 6]); 29] = [
+const AUTHORISATION: [(&str, &str, [u16; 6]); 34] = [
     ("get", "/healthz", [200; 6]),
     ("get", "/readyz", [200; 6]),
     ("get", "/metrics", [200; 6]),
     ("get", "/v1/me", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/units", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/units/{name}", [401, 404, 404, 200, 200, 200]),
+    ("put", "/v1/units/{name}", [401, 404, 404, 202, 403, 403]),
     ("get", "/v1/environments", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/environments/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/requests", [401, 200, 200, 200, 200, 200]),
@@ -25,10 +26,13 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 29] = [
     ("post", "/v1/requests/{name}/decisions", [401, 404, 404, 202, 409, 403]),
     ("get", "/v1/applications", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/applications/{environment}/{name}", [401, 404, 404, 200, 200, 200]),
+    ("put", "/v1/applications/{environment}/{name}", [401, 404, 404, 403, 403, 403]),
     ("get", "/v1/data-centres", [401, 403, 403, 200, 200, 200]),
     ("get", "/v1/data-centres/{name}", [401, 404, 404, 200, 200, 200]),
+    ("put", "/v1/data-centres/{name}", [401, 404, 404, 202, 403, 403]),
     ("get", "/v1/failover-groups", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/failover-groups/{name}", [401, 404, 404, 200, 200, 200]),
+    ("put", "/v1/failover-groups/{name}", [401, 404, 404, 202, 403, 403]),
     ("get", "/v1/failovers", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/failovers/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/audit", [401, 403, 403, 403, 403, 200]),
@@ -37,6 +41,7 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 29] = [
     ("get", "/v1/audit/proof", [401, 403, 403, 403, 403, 200]),
     ("get", "/v1/security/profiles", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/security/profiles/{name}", [401, 404, 404, 200, 200, 200]),
+    ("put", "/v1/security/profiles/{name}", [401, 404, 404, 403, 202, 403]),
 ];
 
 /// A path with names in it.
@@ -66,6 +71,11 @@ fn body(path: &str, site: &Site) -> Value {
     match path {
         "/v1/requests" => writes::wanted("health-new"),
         "/v1/requests/{name}/decisions" => outcome(),
+        "/v1/units/{name}" => writes::changed(&**site.now().units.last().unwrap()),
+        "/v1/applications/{environment}/{name}" => writes::changed(&**site.now().applications.last().unwrap()),
+        "/v1/data-centres/{name}" => writes::changed(&**site.now().data_centres.last().unwrap()),
+        "/v1/failover-groups/{name}" => writes::changed(&**site.now().failover_groups.last().unwrap()),
+        "/v1/security/profiles/{name}" => writes::changed(&**site.now().security_profiles.last().unwrap()),
         _ => serde_json::json!({"note": "no more"}),
     }
 }
@@ -114,11 +124,16 @@ async fn every_operation_answers_each_role_as_the_table_says() {
 }
 
 /// What every operation that writes leaves in the audit chain. The tests of [`writes`] have it done, and look.
-pub(super) const AUDITED: [(&str, &str); 4] = [
+pub(super) const AUDITED: [(&str, &str); 9] = [
     ("/v1/requests", "requests.create"),
     ("/v1/requests/{name}/decisions", "requests.approve"),
     ("/v1/requests/{name}/withdraw", "requests.withdraw"),
     ("/v1/requests/{name}/undo", "requests.undo"),
+    ("/v1/units/{name}", "units.update"),
+    ("/v1/applications/{environment}/{name}", "applications.create"),
+    ("/v1/data-centres/{name}", "data-centres.update"),
+    ("/v1/failover-groups/{name}", "failover-groups.update"),
+    ("/v1/security/profiles/{name}", "security-profiles.create"),
 ];
 
 #[test]
