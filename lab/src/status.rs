@@ -23,6 +23,9 @@ pub fn print(status: &Status, counts: &[Count]) {
         ]);
     }
     println!("{table}");
+    for (program, address) in &status.addresses {
+        println!("{program}: {address}");
+    }
     for cut in &status.cuts {
         println!("cut: {cut}");
     }
