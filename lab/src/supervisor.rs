@@ -306,12 +306,16 @@ impl Supervisor {
                 }
             })
             .collect();
+        let (ports, cuts) = {
+            let state = lock(&self.state);
+            (state.ports.clone(), state.cuts.clone())
+        };
         Status {
             prefix: self.settings.plan.prefix.clone(),
             version: self.settings.programs.version.clone(),
             programs,
-            addresses: api::addresses(&self.settings.plan, &lock(&self.state).ports),
-            cuts: lock(&self.state).cuts.clone(),
+            addresses: api::addresses(&self.settings.plan, &ports),
+            cuts,
             powered_off: lock(&self.powered_off).iter().cloned().collect(),
         }
     }
