@@ -23,6 +23,9 @@ pub fn print(status: &Status, counts: &[Count]) {
         ]);
     }
     println!("{table}");
+    if !status.addresses.is_empty() {
+        println!();
+    }
     for (program, address) in &status.addresses {
         println!("{program}: {address}");
     }

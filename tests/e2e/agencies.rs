@@ -160,7 +160,7 @@ pub(crate) async fn the_api_itself_may_do_no_more_than_it_needs(world: Arc<World
     let (try_it, patch) = (PostParams { dry_run: true, ..PostParams::default() }, json!({"metadata": {"labels": {}}}));
     for kind in [Kind::Unit, Kind::Environment, Kind::DataCentre, Kind::SecurityProfile, Kind::FailoverGroup] {
         let changed = api(&client, kind, None).patch("x", &PatchParams::default(), &Patch::Merge(&patch)).await;
-        forbidden(&format!("to change {kind}"), changed);
+        forbidden(&format!("to change {kind}"), &changed);
     }
     let request = json!({
         "apiVersion": "tandem.dev/v1alpha1", "kind": "EnvironmentRequest", "metadata": {"name": "of-the-api"},
@@ -173,10 +173,10 @@ pub(crate) async fn the_api_itself_may_do_no_more_than_it_needs(world: Arc<World
     let made = requests.create(&try_it, &serde_json::from_value(request).unwrap()).await;
     assert!(made.is_ok(), "{made:?}");
     let shown = requests.patch_status("x", &PatchParams::default(), &Patch::Merge(json!({"status": {}}))).await;
-    forbidden("to say what became of a request", shown);
-    forbidden("to delete one", requests.delete("x", &DeleteParams::default()).await);
+    forbidden("to say what became of a request", &shown);
+    forbidden("to delete one", &requests.delete("x", &DeleteParams::default()).await);
     for (group, kind) in [("", "Secret"), ("", "Pod"), ("apps", "Deployment"), ("rbac.authorization.k8s.io", "Role")] {
-        forbidden(kind, built_in(&client, group, kind, Some("health-prod")).list(&ListParams::default()).await);
+        forbidden(kind, &built_in(&client, group, kind, Some("health-prod")).list(&ListParams::default()).await);
     }
     its_arbiter_user_may_do_no_more(&world).await;
 }
@@ -216,6 +216,6 @@ async fn its_arbiter_user_may_do_no_more(world: &World) {
 }
 
 #[track_caller]
-fn forbidden<T: std::fmt::Debug>(what: &str, tried: Result<T, kube::Error>) {
-    assert!(matches!(&tried, Err(kube::Error::Api(status)) if status.code == 403), "{what}: {tried:?}");
+fn forbidden<T: std::fmt::Debug>(what: &str, tried: &Result<T, kube::Error>) {
+    assert!(matches!(tried, Err(kube::Error::Api(status)) if status.code == 403), "{what}: {tried:?}");
 }

@@ -68,18 +68,19 @@ fn of_api(layout: &Layout, sites: &[String], reached: &BTreeMap<String, String>)
         .collect();
     let people: Vec<String> = PEOPLE.iter().map(Person::shown).collect();
     format!(
-        "# The agencies' API of {first}{others}. Who may ask it:
-# {people}.
+        "# The agencies' API of {first}{others}. Who may ask it, by file in TANDEM_PEOPLE:
+#   {people}
 #   curl --cacert $TANDEM_API_CA --cert $TANDEM_PEOPLE/li.crt --key $TANDEM_PEOPLE/li.key $TANDEM_API/v1/me
-# A token for the one whose certificate is shown: the same with
-#   -d grant_type=client_credentials $TANDEM_ISSUER/token
+# A token for whoever's certificate is shown:
+#   curl --cacert $TANDEM_API_CA --cert $TANDEM_PEOPLE/li.crt --key $TANDEM_PEOPLE/li.key \\
+#     -d grant_type=client_credentials $TANDEM_ISSUER/token
 export TANDEM_API=\"{api}\"
 export TANDEM_API_CA=\"{folder}/api-ca.crt\"
 export TANDEM_PEOPLE=\"{folder}\"
 export TANDEM_ISSUER=\"{issuer}\"
 ",
         others = others.concat(),
-        people = people.join(", "),
+        people = people.join("\n#   "),
         folder = layout.people().display(),
     )
 }
