@@ -4,7 +4,7 @@ use super::slot::{Slot, keep};
 use super::{Supervisor, SupervisorError, doing, lock};
 use crate::arbiter::Root;
 use crate::control::Reply;
-use crate::forward::free_port;
+use crate::forward::free_ports;
 use crate::plan::WITNESS;
 use crate::process::Program;
 use crate::{api, install, kubeconfig, network, pki, site};
@@ -149,8 +149,8 @@ impl Supervisor {
         if *api {
             names.extend(api::programs(plan));
         }
-        let port = |name| Ok((name, free_port().map_err(doing("asking for a port"))?));
-        names.into_iter().map(port).collect()
+        let ports = free_ports(names.len()).map_err(doing("asking for ports"))?;
+        Ok(names.into_iter().zip(ports).collect())
     }
 
     /// Waits until the API of every site is ready and the issuer answers.
