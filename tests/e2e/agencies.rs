@@ -119,6 +119,42 @@ pub(crate) async fn a_token_says_what_a_certificate_says(world: Arc<World>) {
     }
 }
 
+pub(crate) async fn what_is_asked_for_is_decided_and_carried_out(world: Arc<World>) {
+    two_agencies(&world).await;
+    let asks = |site: &str, person| world.lab.asks_api(site, Shown::Person(person));
+    let asked = json!({
+        "type": "Create", "environment": "health-test", "purpose": "Test", "reason": "a test",
+        "quota": {"cpu": "2", "memory": "8Gi", "storage": "50Gi", "pods": 10},
+    });
+    // The site without authority says where the other one is reached, as the asker reaches it.
+    let elsewhere = asks("dc-b", "li").post("/v1/requests", "first", &asked).await;
+    assert_eq!(
+        (elsewhere.status, &elsewhere.body["address"]),
+        (421, &json!(asks("dc-a", "li").address())),
+        "{elsewhere:?}"
+    );
+
+    let made = asks("dc-a", "li").post("/v1/requests", "first", &asked).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let again = asks("dc-a", "li").post("/v1/requests", "first", &asked).await;
+    assert_eq!((again.status, &again.body["name"]), (201, &made.body["name"]), "the same key is the same request");
+    let place = made.location.unwrap();
+    assert_eq!(asks("dc-a", "sun").get(&place).await.status, 404);
+    let decision = json!({"outcome": "Approve", "digest": made.body["digest"]});
+    let decide = format!("{place}/decisions");
+    assert_eq!(asks("dc-a", "liu").post(&decide, "not-hers", &decision).await.status, 403);
+    let decided = asks("dc-a", "wang").post(&decide, "yes", &decision).await;
+    assert_eq!(decided.status, 202, "{decided:?}");
+    world.ready(Kind::Environment, None, "health-test").await;
+    shows(&asks("dc-b", "li"), "/v1/environments/health-test").await;
+
+    let entries = world.lab.arbiter().await.range(&format!("{PREFIX}audit/dc-a/")).await.unwrap();
+    let chain: String = entries.kvs.iter().map(|kv| String::from_utf8_lossy(&kv.value).into_owned()).collect();
+    for said in ["requests.create", "requests.approve", "\"li\"", "\"wang\"", "api certificate"] {
+        assert!(chain.contains(said), "{said} is not in {chain}");
+    }
+}
+
 pub(crate) async fn a_killed_api_and_a_killed_issuer_come_back(world: Arc<World>) {
     two_agencies(&world).await;
     let before = token(&world, "li").await;

@@ -36,6 +36,7 @@ fn main() {
         requests::a_request_is_decided_carried_out_and_shown_in_both_sites,
         agencies::people_see_their_own_unit_and_nothing_of_others,
         agencies::a_token_says_what_a_certificate_says,
+        agencies::what_is_asked_for_is_decided_and_carried_out,
         agencies::a_killed_api_and_a_killed_issuer_come_back,
         agencies::the_api_itself_may_do_no_more_than_it_needs,
         failures::an_operator_killed_in_the_middle_goes_on,

@@ -1,7 +1,7 @@
 //! The agencies' API and its issuer as people on the host ask them: over HTTPS, verified, with a certificate or a token.
 
 use crate::Lab;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long one answer may take, and the longest that is read, in bytes.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST: usize = 1 << 20;
 
 /// What somebody shows who asks.
@@ -45,6 +45,8 @@ pub struct Answer {
     pub status: u16,
     /// The media type.
     pub media: String,
+    /// Where it is to be looked, or asked, next.
+    pub location: Option<String>,
     /// The body; null where it is no JSON.
     pub body: Value,
 }
@@ -99,6 +101,12 @@ impl Caller {
         Self { client: Client::builder(TokioExecutor::new()).build(connector), address, token: None }
     }
 
+    /// The address that is asked.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The same, with a token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
@@ -130,6 +138,15 @@ impl Caller {
         self.send(request.header(CONTENT_TYPE, "application/x-www-form-urlencoded"), form.to_owned()).await
     }
 
+    /// Sends a document, under a key by which it is done once.
+    ///
+    /// # Panics
+    /// When there is no connection, or no answer in time.
+    pub async fn post(&self, path: &str, key: &str, document: &Value) -> Answer {
+        let request = http::Request::post(format!("{}{path}", self.address)).header("idempotency-key", key);
+        self.send(request.header(CONTENT_TYPE, "application/json"), document.to_string()).await.unwrap()
+    }
+
     async fn send(&self, mut request: http::request::Builder, body: String) -> Result<Answer, String> {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -137,11 +154,13 @@ impl Caller {
         let request = request.body(Full::from(body)).map_err(|error| error.to_string())?;
         let answered = async {
             let response = self.client.request(request).await.map_err(|error| format!("{error:?}"))?;
-            let media = response.headers().get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
-            let (status, media) = (response.status().as_u16(), media.unwrap_or_default().to_owned());
+            let header = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+            let (status, location) = (response.status().as_u16(), header(LOCATION));
+            let media = header(CONTENT_TYPE).unwrap_or_default();
             let body =
                 Limited::new(response.into_body(), LONGEST).collect().await.map_err(|error| error.to_string())?;
-            Ok(Answer { status, media, body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default() })
+            let body = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+            Ok(Answer { status, media, location, body })
         };
         tokio::time::timeout(PATIENCE, answered).await.map_err(|_| format!("no answer within {PATIENCE:?}"))?
     }
