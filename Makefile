@@ -43,7 +43,7 @@ help: ## list the targets
 		'$(INVENTORY)' '$(LAB)' '$(TANDEM_CACHE)' "$${TANDEM_KUBE_BIN:-(built from the Debian source package)}"
 
 .PHONY: up
-up: root programs control-plane ## start two data centres with the city's agencies in them
+up: root programs control-plane ## start two data centres, with the city's agencies in them and their API
 	$(call say,starting the lab in $(LAB) and importing $(INVENTORY))
 	@$(SUDO) $(BIN)/tandem-lab up --dir $(LAB) --automatic --import $(INVENTORY)
 
@@ -65,9 +65,9 @@ lab-packages:
 	@scripts/ensure-packages $(LAB_PACKAGES)
 
 .PHONY: programs
-programs: build-packages ## build tandem, tandem-operator, tandem-agent and tandem-lab
+programs: build-packages ## build tandem, tandem-operator, tandem-api, tandem-agent and tandem-lab
 	$(call say,building the programs into $(BIN))
-	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-agent -p tandem-lab
+	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-api -p tandem-agent -p tandem-lab
 
 .PHONY: control-plane
 control-plane: lab-packages ## build the Kubernetes control plane, once (about 5 minutes)

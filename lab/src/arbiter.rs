@@ -1,5 +1,5 @@
-//! The arbiter's users: one a site, each with the rights that its site needs and no more, and the people who look after the
-//! arbiter; its snapshots, and its members as they are restored from one.
+//! The arbiter's users: one a site and one for each site's API, each with the rights that it needs and no more, and the people
+//! who look after the arbiter; its snapshots, and its members as they are restored from one.
 
 use crate::command::{CommandError, run};
 use crate::layout::Layout;
@@ -22,6 +22,14 @@ const PEOPLES: [&str; 3] = ["attestations/", "generation", "replacements"];
 const GIVEN_BACK: [&str; 6] = ["executions/", "generation", "groups/", "replacements", "revision", "specs/"];
 /// What each site writes of its own, and reads of the other's.
 const OWN: [&str; 3] = ["audit/", "sites/", "status/"];
+
+/// What the API of every site reads: who has authority and who is active, what was published, what is held, and from which
+/// restore all of it comes.
+const API_READS: [&str; 5] = ["generation", "groups/", "holds/", "sites/", "specs/"];
+/// What the API of every site writes, and finds what the other wrote: budgets, answers under an `Idempotency-Key`.
+const API_SHARED: [&str; 2] = ["idempotency/", "ledger/"];
+/// What each site's API writes of its site, and reads of the other's: the audit chain, its head and segments.
+const API_OWN: [&str; 1] = ["audit/"];
 
 /// Speaks to the arbiter as its root.
 #[derive(Debug)]
@@ -143,13 +151,8 @@ impl Root {
         self.ctl(&["user", "add", "root", "--no-password"])?;
         self.ctl(&["user", "grant-role", "root", "root"])?;
         for site in sites {
-            let name = format!("site-{site}");
-            self.ctl(&["role", "add", &name])?;
-            for (part, rights) in rights(site, sites) {
-                self.ctl(&["role", "grant-permission", &name, "--prefix=true", rights, &part])?;
-            }
-            self.ctl(&["user", "add", &name, "--no-password"])?;
-            self.ctl(&["user", "grant-role", &name, &name])?;
+            self.add_user(&format!("site-{site}"), &rights(site))?;
+            self.add_user(&format!("api-{site}"), &api_rights(site))?;
         }
         for person in ARBITER_ADMINS {
             self.ctl(&["role", "add", person])?;
@@ -174,19 +177,35 @@ impl Root {
         }
         self.ctl(&["auth", "enable"]).map(drop)
     }
+
+    /// Makes a user who is known by a certificate alone, with a role of the same name.
+    fn add_user(&self, name: &str, rights: &[(String, &str)]) -> Result<(), CommandError> {
+        self.ctl(&["role", "add", name])?;
+        for (part, right) in rights {
+            self.ctl(&["role", "grant-permission", name, "--prefix=true", right, part])?;
+        }
+        self.ctl(&["user", "add", name, "--no-password"])?;
+        self.ctl(&["user", "grant-role", name, name]).map(drop)
+    }
 }
 
 /// What a site's user may do, by prefix.
-fn rights(site: &str, sites: &[String]) -> Vec<(String, &'static str)> {
+fn rights(site: &str) -> Vec<(String, &'static str)> {
     let shared = SHARED.iter().map(|part| (format!("{PREFIX}{part}"), "readwrite"));
     let peoples = PEOPLES.iter().map(|part| (format!("{PREFIX}{part}"), "read"));
-    let by_site = OWN.iter().flat_map(|part| {
-        // Read as one range, so that all sites can be listed and watched at once.
-        let read = (format!("{PREFIX}{part}"), "read");
-        let own = sites.iter().filter(|other| *other == site);
-        [read].into_iter().chain(own.map(move |own| (format!("{PREFIX}{part}{own}/"), "readwrite")))
-    });
-    shared.chain(peoples).chain(by_site).collect()
+    shared.chain(peoples).chain(OWN.iter().flat_map(|part| own_and_others(part, site))).collect()
+}
+
+/// What the API of a site may do, by prefix.
+fn api_rights(site: &str) -> Vec<(String, &'static str)> {
+    let reads = API_READS.iter().map(|part| (format!("{PREFIX}{part}"), "read"));
+    let shared = API_SHARED.iter().map(|part| (format!("{PREFIX}{part}"), "readwrite"));
+    reads.chain(shared).chain(API_OWN.iter().flat_map(|part| own_and_others(part, site))).collect()
+}
+
+/// A part of which a site writes its own, and reads all as one range, so that all sites can be listed and watched at once.
+fn own_and_others(part: &str, site: &str) -> [(String, &'static str); 2] {
+    [(format!("{PREFIX}{part}"), "read"), (format!("{PREFIX}{part}{site}/"), "readwrite")]
 }
 
 #[cfg(test)]
@@ -195,8 +214,7 @@ mod tests {
 
     #[test]
     fn a_site_writes_nothing_of_the_others() {
-        let sites = ["dc-a".to_owned(), "dc-b".to_owned()];
-        let rights = rights("dc-a", &sites);
+        let rights = rights("dc-a");
         let written: Vec<&String> =
             rights.iter().filter(|(_, right)| *right != "read").map(|(prefix, _)| prefix).collect();
         assert!(written.iter().all(|prefix| !prefix.contains("dc-b")), "{written:?}");
@@ -206,5 +224,30 @@ mod tests {
         assert!(!written.contains(&&"/tandem/v1/audit/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/status/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/generation".to_owned()), "a restore is people's");
+    }
+    #[test]
+    fn the_api_writes_its_own_chain_budgets_and_answers_and_nothing_else() {
+        let rights = api_rights("dc-a");
+        let of = |right: &str| -> Vec<String> {
+            let mut parts: Vec<String> =
+                rights.iter().filter(|(_, r)| *r == right).map(|(part, _)| part.replacen(PREFIX, "", 1)).collect();
+            parts.sort();
+            parts
+        };
+        assert_eq!(of("readwrite"), ["audit/dc-a/", "idempotency/", "ledger/"]);
+        // Not what sites observed, what was overwritten, how failovers went, what people say of the arbiter.
+        assert_eq!(of("read"), ["audit/", "generation", "groups/", "holds/", "sites/", "specs/"]);
+        assert_eq!(rights.len(), of("read").len() + of("readwrite").len());
+    }
+
+    #[test]
+    fn what_sites_may_do_is_as_it_was() {
+        let rights = rights("dc-b");
+        let written = rights.iter().filter(|(_, right)| *right == "readwrite").count();
+        assert_eq!((rights.len(), written), (SHARED.len() + PEOPLES.len() + 2 * OWN.len(), SHARED.len() + OWN.len()));
+        for part in ["audit/", "sites/", "status/"] {
+            assert!(rights.contains(&(format!("{PREFIX}{part}"), "read")), "{part}");
+            assert!(rights.contains(&(format!("{PREFIX}{part}dc-b/"), "readwrite")), "{part}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::layout::Layout;
 use crate::network::Cut;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -115,6 +116,9 @@ pub struct Status {
     pub version: String,
     /// Its programs.
     pub programs: Vec<ProgramStatus>,
+    /// Where the host reaches the agencies' API of each site and the issuer of its tokens, by place and program.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, String>,
     /// The cuts in force.
     pub cuts: Vec<Cut>,
     /// Places without power.

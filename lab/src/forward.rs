@@ -23,12 +23,16 @@ pub struct Open {
     _stop: watch::Sender<()>,
 }
 
-/// A free loopback port. It may be taken by somebody else before it is used, so the lab asks for all of its ports at once.
+/// So many free loopback ports, no two the same. One may be taken by somebody else before it is used, so the lab asks for all of
+/// its ports at once.
 ///
 /// # Errors
-/// When there is none.
-pub fn free_port() -> io::Result<u16> {
-    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// When there are not as many.
+pub fn free_ports(many: usize) -> io::Result<Vec<u16>> {
+    let bind = |_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    // Held until all are found: one that is let go may be given again.
+    let held = (0..many).map(bind).collect::<io::Result<Vec<_>>>()?;
+    held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
 /// Opens forwards into a namespace.
@@ -96,4 +100,16 @@ async fn relay(mut client: TcpStream, target: SocketAddrV4) {
     let _ = server.set_nodelay(true);
     // Either side may hang up at any time.
     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_ports_are_the_same() {
+        let ports = free_ports(64).unwrap();
+        let distinct: std::collections::BTreeSet<&u16> = ports.iter().collect();
+        assert_eq!((ports.len(), distinct.len()), (64, 64));
+    }
 }

@@ -98,7 +98,7 @@ pub async fn site(kubeconfig: &Path, repository: &Path, minor: u32) -> Result<()
         apply_text(&client, &text, &name).await?;
     }
     apply_text(&client, node::RBAC, "the node's rights").await?;
-    for rights in ["operator-rbac.yaml", "lab-admins.yaml"] {
+    for rights in ["operator-rbac.yaml", "api-rbac.yaml", "lab-admins.yaml"] {
         apply_file(&client, &repository.join("lab/manifests").join(rights)).await?;
     }
     for (namespace, role) in [("kube-system", "dns"), ("tandem-gateway", "gateway")] {

@@ -20,6 +20,7 @@ pub fn write(layout: &Layout, place: &Place, forwarded: u16) -> io::Result<()> {
         ("admin", "user-admin", &outside),
         ("bootstrap", "user-bootstrap", &outside),
         ("operator", "user-operator", &inside),
+        ("api", "user-api", &inside),
         ("node", "user-node", &inside),
         ("controller-manager", "controller-manager", &inside),
         ("scheduler", "scheduler", &inside),

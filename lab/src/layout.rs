@@ -1,6 +1,6 @@
 //! Where a lab keeps what: everything is below one folder, so that removing it removes all.
 
-use crate::plan::Plan;
+use crate::plan::{PEOPLE, Plan};
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -69,6 +69,12 @@ impl Layout {
         self.place(place).join("pki")
     }
 
+    /// The certificates of people, their keys, and the authority of what they reach.
+    #[must_use]
+    pub fn people(&self) -> PathBuf {
+        self.dir.join(PEOPLE)
+    }
+
     /// The data of a place's member of the arbiter.
     #[must_use]
     pub fn arbiter_data(&self, place: &str) -> PathBuf {
@@ -109,7 +115,12 @@ impl Layout {
     pub fn hand_over(&self, sites: &[String]) -> io::Result<()> {
         let number = |name: &str| std::env::var(name).ok()?.parse().ok();
         let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID")) else { return Ok(()) };
-        self.for_people(sites).iter().try_for_each(|path| std::os::unix::fs::chown(path, Some(user), Some(group)))
+        let mut given = self.for_people(sites);
+        for entry in fs::read_dir(self.people())? {
+            given.push(entry?.path());
+        }
+        given.push(self.people());
+        given.iter().try_for_each(|path| std::os::unix::fs::chown(path, Some(user), Some(group)))
     }
 
     /// Removes what a lab made of use to nobody without it: keys, data, configuration. Its logs stay until the next one.
@@ -124,6 +135,7 @@ impl Layout {
         for path in self.for_people(&plan.sites) {
             gone(fs::remove_file(path))?;
         }
+        gone(fs::remove_dir_all(self.people()))?;
         for place in plan.places() {
             let entries = match fs::read_dir(self.place(&place.name)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

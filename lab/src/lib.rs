@@ -5,6 +5,7 @@
 //! disk before it is made.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod api;
 pub mod arbiter;
 pub mod city;
 pub mod claim;
@@ -18,6 +19,7 @@ pub mod kubeconfig;
 pub mod layout;
 pub mod network;
 pub mod node;
+pub mod people;
 pub mod pki;
 pub mod plan;
 pub mod process;

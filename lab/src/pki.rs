@@ -1,7 +1,9 @@
 //! Throw-away certificates: one authority for each site's Kubernetes, one for each site's etcd, one for each site's data
-//! service, one for the way between the data services, one for the arbiter.
+//! service, one for the way between the data services, one for the arbiter, one for what people reach of the agencies' API, and one
+//! for these people.
 
 use crate::layout::Layout;
+use crate::people::PEOPLE;
 use crate::plan::{Place, Plan};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -35,7 +37,7 @@ struct Authority {
 /// Who a certificate is for.
 struct Subject<'a> {
     name: &'a str,
-    organisation: Option<&'a str>,
+    organisations: Vec<&'a str>,
     dns: &'a [&'a str],
     addresses: Vec<Ipv4Addr>,
 }
@@ -43,19 +45,19 @@ struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// A user: the certificate says who it is, and nothing can be served with it.
     fn user(name: &'a str, organisation: Option<&'a str>) -> Self {
-        Self { name, organisation, dns: &[], addresses: Vec::new() }
+        Self { name, organisations: organisation.into_iter().collect(), dns: &[], addresses: Vec::new() }
     }
 
     /// A server, reached from its namespace or over the lab's forwards on loopback.
     fn server(name: &'a str, addresses: &[Ipv4Addr]) -> Self {
         let addresses = addresses.iter().copied().chain([Ipv4Addr::LOCALHOST]).collect();
-        Self { name, organisation: None, dns: &["localhost"], addresses }
+        Self { name, organisations: Vec::new(), dns: &["localhost"], addresses }
     }
 }
 
 impl Authority {
     fn new(name: &str, now: OffsetDateTime) -> Result<Self, PkiError> {
-        let mut params = params(name, None, now);
+        let mut params = params(name, &[], now);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
@@ -65,7 +67,7 @@ impl Authority {
 
     /// Writes `<file>.crt` and `<file>.key`.
     fn issue(&self, dir: &Path, file: &str, subject: &Subject<'_>) -> Result<(), PkiError> {
-        let mut params = params(subject.name, subject.organisation, self.now);
+        let mut params = params(subject.name, &subject.organisations, self.now);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         for name in subject.dns {
@@ -89,11 +91,16 @@ impl Authority {
     }
 }
 
-fn params(name: &str, organisation: Option<&str>, now: OffsetDateTime) -> CertificateParams {
+/// The object identifier of `O` (RFC 4519, 2.19). A name has each type once, and this one is the same type to everybody else.
+const ORGANISATION: [u64; 4] = [2, 5, 4, 10];
+
+/// A certificate for this name and at most two organisations.
+fn params(name: &str, organisations: &[&str], now: OffsetDateTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
-    if let Some(organisation) = organisation {
-        params.distinguished_name.push(DnType::OrganizationName, organisation);
+    let types = [DnType::OrganizationName, DnType::CustomDnType(ORGANISATION.to_vec())];
+    for (kind, organisation) in types.into_iter().zip(organisations) {
+        params.distinguished_name.push(kind, *organisation);
     }
     // Clocks of one machine agree, but a certificate from this very second is refused by some programs.
     // Also for whoever has a clock that is some hours late.
@@ -104,6 +111,8 @@ fn params(name: &str, organisation: Option<&str>, now: OffsetDateTime) -> Certif
 
 /// The operator's user and group, as its RBAC names them.
 pub const OPERATOR: (&str, &str) = ("tandem-operator", "tandem:operators");
+/// The user and group of the agencies' API, as its RBAC names them.
+pub const API: (&str, &str) = ("tandem-api", "tandem:apis");
 /// The people who look after the arbiter, by their etcd users. Each speaks for himself alone.
 pub const ARBITER_ADMINS: [&str; 2] = ["arbiter-admin-1", "arbiter-admin-2"];
 /// The people who try the lab out.
@@ -117,18 +126,26 @@ pub fn create(plan: &Plan, layout: &Layout, now: OffsetDateTime) -> Result<(), P
     let arbiter = Authority::new("tandem-lab arbiter", now)?;
     // As databases have it that replicate: a way to each other on which no operator goes.
     let replication = Authority::new("tandem-lab replication", now)?;
+    // What people reach has one authority for all places: whoever is sent to the other site believes it there too.
+    let reached = Authority::new("tandem-lab api", now)?;
+    let people = people(layout, &reached, now)?;
     for place in plan.places() {
         let dir = layout.pki(&place.name);
         Layout::private_dir(&dir)?;
         arbiter.write(&dir, "arbiter-ca")?;
+        reached.write(&dir, "api-ca")?;
+        people.write(&dir, "people-ca")?;
         arbiter.issue(&dir, "arbiter-member", &Subject::server(&place.name, &[place.arbiter()]))?;
         if plan.sites.contains(&place.name) {
             let user = format!("site-{}", place.name);
             arbiter.issue(&dir, "arbiter-client", &Subject::user(&user, None))?;
+            arbiter.issue(&dir, "arbiter-api", &Subject::user(&format!("api-{}", place.name), None))?;
+            reached.issue(&dir, "api", &reached_server(&["tandem-api", "localhost"], place.api()))?;
             site(&place, &dir, now)?;
             replication.write(&dir, "replication-ca")?;
             replication.issue(&dir, "replication", &Subject::server("hook", &[place.hook()]))?;
         } else {
+            reached.issue(&dir, "issuer", &reached_server(&["tandem-issuer", "localhost"], place.issuer()))?;
             // Whoever sets the arbiter's users up is their root, and may take snapshots and replace members.
             arbiter.issue(&dir, "arbiter-root", &Subject::user("root", None))?;
             // Two people who look after the arbiter: some things take both.
@@ -138,6 +155,28 @@ pub fn create(plan: &Plan, layout: &Layout, now: OffsetDateTime) -> Result<(), P
         }
     }
     Ok(())
+}
+
+/// A server that people reach: by its address, its name, or over the lab's forwards.
+fn reached_server(names: &'static [&'static str; 2], address: Ipv4Addr) -> Subject<'static> {
+    Subject { dns: names, ..Subject::server(names[0], &[address]) }
+}
+
+/// Makes the certificates of people, beside the authority of what they reach. Their own authority signs nothing else.
+fn people(layout: &Layout, reached: &Authority, now: OffsetDateTime) -> Result<Authority, PkiError> {
+    let authority = Authority::new("tandem-lab people", now)?;
+    let dir = layout.people();
+    Layout::private_dir(&dir)?;
+    reached.write(&dir, "api-ca")?;
+    for person in PEOPLE {
+        let organisations = person.organisations();
+        let subject = Subject {
+            organisations: organisations.iter().map(String::as_str).collect(),
+            ..Subject::user(person.name, None)
+        };
+        authority.issue(&dir, person.name, &subject)?;
+    }
+    Ok(authority)
 }
 
 fn site(place: &Place, dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
@@ -169,6 +208,7 @@ fn site(place: &Place, dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> 
     for (file, name, group) in [
         ("user-node", node.as_str(), "system:nodes"),
         ("user-operator", OPERATOR.0, OPERATOR.1),
+        ("user-api", API.0, API.1),
         ("user-admin", ADMIN.0, ADMIN.1),
         // Only the lab itself, to give the others their rights.
         ("user-bootstrap", "lab-bootstrap", "system:masters"),
@@ -179,4 +219,45 @@ fn site(place: &Place, dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> 
     Layout::private_file(&dir.join("service-account.key"), &tokens.serialize_pem())?;
     Layout::private_file(&dir.join("service-account.pub"), &tokens.public_key_pem())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn count(der: &[u8], wanted: &[u8]) -> usize {
+        der.windows(wanted.len()).filter(|window| *window == wanted).count()
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // certificates are valid from now on
+    fn a_person_has_a_name_a_unit_and_a_role_and_only_the_owner_reads_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { dir: dir.path().to_owned() };
+        let plan = Plan::new("t", "10.90", "dc-a,dc-b").unwrap();
+        create(&plan, &layout, OffsetDateTime::now_utc()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&layout.people()), 0o700);
+        for person in PEOPLE {
+            assert_eq!(mode(&layout.people().join(format!("{}.key", person.name))), 0o600);
+            let der = CertificateDer::from_pem_file(layout.people().join(format!("{}.crt", person.name))).unwrap();
+            // The type as it is encoded: whoever reads it sees one organisation or two, and no other type.
+            assert_eq!(count(&der, &[0x55, 0x04, 0x0a]), person.organisations().len(), "{}", person.name);
+            for organisation in person.organisations() {
+                assert_eq!(count(&der, organisation.as_bytes()), 1, "{organisation}");
+            }
+        }
+        for site in &plan.sites {
+            for file in ["api.crt", "user-api.crt", "arbiter-api.crt", "people-ca.crt", "api-ca.crt"] {
+                assert!(layout.pki(site).join(file).is_file(), "{site}/{file}");
+            }
+        }
+        assert!(layout.pki(crate::plan::WITNESS).join("issuer.key").is_file());
+        // Nobody but `create` signs: the authorities' keys are nowhere.
+        assert!(!layout.people().join("people-ca.key").exists() && !layout.people().join("api-ca.key").exists());
+    }
 }

@@ -20,6 +20,9 @@ pub const WITNESS: &str = "witness";
 /// The namespace with the bridge that joins the places.
 pub const METRO: &str = "metro";
 
+/// The folder of people's certificates, beside those of the places.
+pub const PEOPLE: &str = "people";
+
 /// Where a lab keeps what must not be below its own folder: claims of prefixes, and programs that any user can execute.
 pub const RUN: &str = "/run/tandem-lab";
 
@@ -74,6 +77,7 @@ impl Plan {
                 && name.chars().all(|c| plain(c) || c == '-')
                 && name != WITNESS
                 && name != METRO
+                && name != PEOPLE
         };
         if names.len() != 2 || names[0] == names[1] || !names.iter().all(usable) {
             return Err(PlanError::Sites(sites.to_owned()));
@@ -126,6 +130,15 @@ impl Plan {
     #[must_use]
     pub fn arbiter_endpoints(&self) -> Vec<String> {
         self.places().iter().map(|place| format!("https://{}:2379", place.arbiter())).collect()
+    }
+
+    /// The same for whoever is in a place: the member nearby first, the witness last.
+    #[must_use]
+    pub fn arbiter_endpoints_from(&self, place: &Place) -> Vec<String> {
+        let mut endpoints = self.arbiter_endpoints();
+        let own = format!("https://{}:2379", place.arbiter());
+        endpoints.sort_by_key(|endpoint| *endpoint != own);
+        endpoints
     }
 }
 
@@ -182,11 +195,24 @@ impl Place {
         self.address(0, 7)
     }
 
+    /// The site's replica of the agencies' API.
+    #[must_use]
+    pub fn api(&self) -> Ipv4Addr {
+        self.address(0, 8)
+    }
+
+    /// The issuer of tokens. It runs at the witness, where the loss of either site leaves it alone.
+    #[must_use]
+    pub fn issuer(&self) -> Ipv4Addr {
+        self.address(0, 9)
+    }
+
     /// Every address that programs listen on. The arbiter's is the first, and so what connections to other places come
     /// from: an etcd member takes peers only from the address in their certificate.
     #[must_use]
     pub fn addresses(&self) -> Vec<Ipv4Addr> {
-        vec![self.arbiter(), self.etcd(), self.control_plane(), self.operator(0), self.operator(1), self.hook()]
+        let own = [self.arbiter(), self.etcd(), self.control_plane(), self.operator(0), self.operator(1), self.hook()];
+        own.into_iter().chain([self.api(), self.issuer()]).collect()
     }
 
     /// The Services' cluster addresses.
@@ -242,7 +268,19 @@ mod tests {
         assert_eq!(places[1].service_range(), "10.90.80.0/20");
         assert_eq!(places[0].program_copies(), Path::new("/run/tandem-lab/tandem-dc-a"));
         assert_eq!(places[2].arbiter().to_string(), "10.90.128.4");
+        assert_eq!(places[1].api().to_string(), "10.90.64.8");
+        assert_eq!(places[2].issuer().to_string(), "10.90.128.9");
         assert_eq!(plan.namespaces(), ["tandem-dc-a", "tandem-dc-b", "tandem-witness", "tandem-metro"]);
+    }
+
+    #[test]
+    fn every_program_has_an_address_of_its_own() {
+        for place in Plan::new("tandem", "10.90", "dc-a,dc-b").unwrap().places() {
+            let addresses = place.addresses();
+            let distinct: std::collections::BTreeSet<&Ipv4Addr> = addresses.iter().collect();
+            assert_eq!((addresses[0], distinct.len()), (place.arbiter(), addresses.len()));
+            assert!(distinct.contains(&place.api()) && distinct.contains(&place.issuer()));
+        }
     }
 
     #[test]
@@ -259,6 +297,7 @@ mod tests {
         assert!(Plan::new("t", "10", "a,b").is_err());
         assert!(Plan::new("t", "10.90", "a").is_err());
         assert!(Plan::new("t", "10.90", "a,witness").is_err());
+        assert!(Plan::new("t", "10.90", "a,people").is_err(), "a site's folder would be the people's");
         assert!(Plan::new("t", "192.168", "a,b").is_ok());
     }
 }

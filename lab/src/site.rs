@@ -1,11 +1,13 @@
 //! Which programs run in which place, and with what.
 
+use crate::api;
 use crate::flags::{self, ApiServer};
 use crate::layout::Layout;
 use crate::plan::{Place, Plan};
 use crate::process::Program;
 use crate::programs::Programs;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
@@ -30,11 +32,14 @@ pub struct PlacePrograms {
     pub control: Vec<Program>,
     /// The operator's replicas.
     pub operators: Vec<Program>,
+    /// The site's replica of the agencies' API; at the witness, the issuer of its tokens.
+    pub api: Vec<Program>,
     /// A small data service and the agent beside it, where the lab has them.
     pub data: Vec<Program>,
 }
 
-/// Works out the programs of a place and writes the files that they read.
+/// Works out the programs of a place and writes the files that they read. `reached` is where the host reaches the API of each
+/// site and the issuer; without it, there is none of them.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -45,15 +50,18 @@ pub fn prepare(
     place: &Place,
     operators: Option<&[Setting]>,
     data: Option<&str>,
+    reached: Option<&BTreeMap<String, String>>,
 ) -> io::Result<PlacePrograms> {
     fs::create_dir_all(layout.place(&place.name))?;
     let arbiter = arbiter_member(plan, layout, programs, place);
     if !plan.sites.contains(&place.name) {
+        let issuer = reached.map(|_| api::issuer(plan, layout, programs, place)).transpose()?;
         return Ok(PlacePrograms {
             arbiter,
             store: Vec::new(),
             control: Vec::new(),
             operators: Vec::new(),
+            api: issuer.into_iter().collect(),
             data: Vec::new(),
         });
     }
@@ -100,6 +108,7 @@ pub fn prepare(
             replicas.push(program(&name, programs.own.join("tandem-operator"), arguments));
         }
     }
+    let api = reached.map(|reached| api::replica(plan, layout, programs, place, reached)).transpose()?;
     let mut beside = Vec::new();
     if let Some(group) = data {
         Layout::private_dir(&place.memory())?;
@@ -127,6 +136,7 @@ pub fn prepare(
             program("node", programs.own.join("tandem-lab"), node),
         ],
         operators: replicas,
+        api: api.into_iter().collect(),
     })
 }
 
@@ -259,10 +269,6 @@ fn operator_config(
     fs::create_dir_all(&pins)?;
     let pki = layout.pki(&place.name);
     let file = |name: &str| pki.join(name).display().to_string();
-    // The member nearby first, the witness next.
-    let mut endpoints = plan.arbiter_endpoints();
-    let own = format!("https://{}:2379", place.arbiter());
-    endpoints.sort_by_key(|endpoint| *endpoint != own);
     let mut config = json!({
         "site": place.name,
         "replica": format!("operator-{replica}"),
@@ -270,7 +276,7 @@ fn operator_config(
         "preferredAuthority": plan.sites.first(),
         "kubeconfig": layout.kubeconfig(&place.name, "operator").display().to_string(),
         "arbiter": {
-            "endpoints": endpoints,
+            "endpoints": plan.arbiter_endpoints_from(place),
             "caFile": file("arbiter-ca.crt"),
             "certFile": file("arbiter-client.crt"),
             "keyFile": file("arbiter-client.key"),

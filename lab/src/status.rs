@@ -23,6 +23,12 @@ pub fn print(status: &Status, counts: &[Count]) {
         ]);
     }
     println!("{table}");
+    if !status.addresses.is_empty() {
+        println!();
+    }
+    for (program, address) in &status.addresses {
+        println!("{program}: {address}");
+    }
     for cut in &status.cuts {
         println!("cut: {cut}");
     }

@@ -1,12 +1,14 @@
 //! The running lab: starts the programs, starts again what ends, stages faults, and answers over the control socket.
 
 mod arbiter;
+mod env;
 mod serve;
 mod slot;
 mod start;
 
 pub use serve::run;
 
+use crate::api;
 use crate::clock::WrongClock;
 use crate::control::{ProgramStatus, Reply, Status};
 use crate::forward::{self, Forward};
@@ -41,6 +43,8 @@ pub struct Settings {
     pub repository: PathBuf,
     /// Whether operators run, and what of their settings is to be another than usual.
     pub operators: Option<Vec<Setting>>,
+    /// Whether the agencies' API runs, and the issuer of its tokens.
+    pub api: bool,
     /// The group whose data a small service at each site has; without, there is none.
     pub data: Option<String>,
     /// The process without which the lab is not wanted any more.
@@ -209,12 +213,16 @@ impl Supervisor {
             lead(format!("{}/kube-apiserver", place.name), SocketAddrV4::new(place.control_plane(), 6_443)),
             lead(format!("{}/arbiter", place.name), SocketAddrV4::new(place.arbiter(), 2_379)),
         ];
+        let api = [
+            lead(format!("{}/{}", place.name, api::API), SocketAddrV4::new(place.api(), api::PORT)),
+            lead(format!("{}/{}", place.name, api::ISSUER), SocketAddrV4::new(place.issuer(), api::PORT)),
+        ];
         let hook = lead(format!("{}/hook", place.name), SocketAddrV4::new(place.hook(), 9_443));
         let replicas = (0..2).map(|replica| {
             let target = SocketAddrV4::new(place.operator(replica), 8_443);
             lead(format!("{}/operator-{replica}", place.name), target)
         });
-        let forwards: Vec<Forward> = forwards.into_iter().chain([hook]).chain(replicas).flatten().collect();
+        let forwards: Vec<Forward> = forwards.into_iter().chain(api).chain([hook]).chain(replicas).flatten().collect();
         let opened = forward::open(&place.namespace, &forwards)
             .map_err(doing(format!("opening the ports that lead into {}", place.name)))?;
         lock(&self.forwards).insert(place.name.clone(), opened);
@@ -298,11 +306,16 @@ impl Supervisor {
                 }
             })
             .collect();
+        let (ports, cuts) = {
+            let state = lock(&self.state);
+            (state.ports.clone(), state.cuts.clone())
+        };
         Status {
             prefix: self.settings.plan.prefix.clone(),
             version: self.settings.programs.version.clone(),
             programs,
-            cuts: lock(&self.state).cuts.clone(),
+            addresses: api::addresses(&self.settings.plan, &ports),
+            cuts,
             powered_off: lock(&self.powered_off).iter().cloned().collect(),
         }
     }

@@ -35,9 +35,12 @@ pub(super) struct UpArgs {
     /// The two sites; the first has authority.
     #[arg(long, default_value = "dc-a,dc-b", value_name = "SITE,SITE")]
     sites: String,
-    /// Start no operators.
+    /// Start no operators, and no API.
     #[arg(long)]
     no_operators: bool,
+    /// Start no agencies' API, and no issuer of tokens for it. 不启动单位 API
+    #[arg(long)]
+    no_api: bool,
     /// Give the operators another setting than the lab's usual one, such as `heartbeatSeconds=1` or
     /// `failover.platformMode=Automatic`. May be given several times.
     #[arg(long = "set", value_name = "FIELD=VALUE")]
@@ -102,6 +105,7 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
         programs: programs::find(&given.repository)?,
         repository: given.repository.clone(),
         operators: (!given.no_operators).then_some(settings),
+        api: !given.no_api && !given.no_operators,
         data: given.data.clone(),
         until: given.until()?,
     };
@@ -181,6 +185,9 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     if given.no_operators {
         arguments.push("--no-operators".into());
     }
+    if given.no_api {
+        arguments.push("--no-api".into());
+    }
     // A session of its own: the lab goes on when the shell that started it ends.
     let mut supervisor = Command::new("setsid")
         .arg(std::env::current_exe()?)
@@ -237,6 +244,7 @@ fn clear(layout: &Layout, plan: &Plan) -> std::io::Result<()> {
         _ => Ok(()),
     };
     gone(fs::remove_file(layout.socket()))?;
+    gone(fs::remove_dir_all(layout.people()))?;
     for place in plan.places() {
         gone(fs::remove_dir_all(layout.place(&place.name)))?;
     }

@@ -4,6 +4,7 @@
 //! own, so that any of them can be run alone: `cargo test -p tandem-tests --test e2e -- NAME`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod agencies;
 mod failures;
 mod following;
 mod provisioning;
@@ -33,6 +34,11 @@ fn main() {
         refusals::a_unit_with_environments_is_not_deleted,
         refusals::a_namespace_of_somebody_else_is_not_taken_over,
         requests::a_request_is_decided_carried_out_and_shown_in_both_sites,
+        agencies::people_see_their_own_unit_and_nothing_of_others,
+        agencies::a_token_says_what_a_certificate_says,
+        agencies::what_is_asked_for_is_decided_and_carried_out,
+        agencies::a_killed_api_and_a_killed_issuer_come_back,
+        agencies::the_api_itself_may_do_no_more_than_it_needs,
         failures::an_operator_killed_in_the_middle_goes_on,
         failures::the_link_cut_and_healed_converges,
         failures::definitions_deleted_and_reinstalled_delete_nothing,

@@ -9,6 +9,8 @@ use tandem_tests::{apply, eventually};
 
 /// The user that the operators' certificates name.
 const OPERATOR: &str = "tandem-operator";
+/// The user that the certificates of the agencies' API name.
+const API: &str = "tandem-api";
 /// How long nothing may be written.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -32,6 +34,8 @@ pub(crate) async fn nothing_changes_and_nothing_is_written(world: Arc<World>) {
             (!log.writes_by("lab-admin").is_empty()).then_some(())
         })
         .await;
-        assert_eq!(log.writes_by(OPERATOR), Vec::<String>::new());
+        for user in [OPERATOR, API] {
+            assert_eq!(log.writes_by(user), Vec::<String>::new(), "{user}");
+        }
     }
 }

@@ -25,7 +25,9 @@ fn programs() -> PathBuf {
         target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")).join("release")
     };
     let bin = std::env::var_os("TANDEM_BIN").map_or_else(target, PathBuf::from);
-    for program in ["tandem", "tandem-lab", "tandem-operator", "tandem-agent", "tandem-hook"] {
+    let needed =
+        ["tandem", "tandem-lab", "tandem-operator", "tandem-agent", "tandem-hook", "tandem-api", "tandem-issuer"];
+    for program in needed {
         assert!(bin.join(program).exists(), "{} is not there; `make programs` builds it", bin.join(program).display());
     }
     bin
@@ -107,6 +109,21 @@ impl Lab {
         kube::Client::try_from(self.config(site).await).unwrap()
     }
 
+    /// A client for one site with the certificate of one of the lab's programs, such as `user-api`.
+    ///
+    /// # Panics
+    /// When the kubeconfig or the certificate cannot be used.
+    pub async fn client_as(&self, site: &str, certificate: &str) -> kube::Client {
+        let mut config = self.config(site).await;
+        let file = |kind: &str| self.dir.path().join(site).join("pki").join(format!("{certificate}.{kind}"));
+        config.auth_info = kube::config::AuthInfo {
+            client_certificate: Some(file("crt").display().to_string()),
+            client_key: Some(file("key").display().to_string()),
+            ..kube::config::AuthInfo::default()
+        };
+        kube::Client::try_from(config).unwrap()
+    }
+
     async fn config(&self, site: &str) -> kube::Config {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let path = self.dir.path().join(site).join("kubeconfig");
@@ -120,12 +137,20 @@ impl Lab {
     /// # Panics
     /// When the lab's files cannot be read.
     pub async fn arbiter(&self) -> EtcdStore {
+        self.arbiter_as("witness", "arbiter-root").await
+    }
+
+    /// The same with the rights of one of the certificates in a place, such as `arbiter-api`.
+    ///
+    /// # Panics
+    /// When the lab's files cannot be read.
+    pub async fn arbiter_as(&self, place: &str, certificate: &str) -> EtcdStore {
         let ports = self.state()["ports"].take();
         let endpoints =
             ["witness", "dc-b", "dc-a"].map(|place| format!("https://127.0.0.1:{}", ports[format!("{place}/arbiter")]));
-        let file = |name: &str| std::fs::read(self.dir.path().join("witness/pki").join(name)).unwrap();
-        let (ca, cert, key) = (file("arbiter-ca.crt"), file("arbiter-root.crt"), file("arbiter-root.key"));
-        EtcdStore::new(EtcdConfig::new(endpoints.to_vec(), ca, cert, key)).await.unwrap()
+        let file = |name: &str| std::fs::read(self.dir.path().join(place).join("pki").join(name)).unwrap();
+        let (cert, key) = (file(&format!("{certificate}.crt")), file(&format!("{certificate}.key")));
+        EtcdStore::new(EtcdConfig::new(endpoints.to_vec(), file("arbiter-ca.crt"), cert, key)).await.unwrap()
     }
 
     /// A client for the gate of one operator replica. A replica that does not answer at once counts as silent.

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod fixtures;
 pub mod gates;
 pub mod hooks;
+pub mod https;
 mod lab;
 pub mod runner;
 

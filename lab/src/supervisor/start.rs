@@ -4,11 +4,11 @@ use super::slot::{Slot, keep};
 use super::{Supervisor, SupervisorError, doing, lock};
 use crate::arbiter::Root;
 use crate::control::Reply;
-use crate::forward::free_port;
+use crate::forward::free_ports;
 use crate::plan::WITNESS;
 use crate::process::Program;
-use crate::{install, kubeconfig, network, pki, site};
-use std::fs;
+use crate::{api, install, kubeconfig, network, pki, site};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
@@ -38,7 +38,7 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, repository, operators, data, .. } = self.settings.clone();
+        let super::Settings { plan, layout, programs, repository, operators, api, data, .. } = self.settings.clone();
         let places = plan.places();
 
         let done = self.begin("network: four namespaces, nothing of them on the host");
@@ -49,27 +49,17 @@ impl Supervisor {
         #[allow(clippy::disallowed_methods)] // an edge: certificates are valid from now on
         let now = OffsetDateTime::now_utc();
         pki::create(&plan, &layout, now)?;
-        let mut ports = std::collections::BTreeMap::new();
-        for place in &places {
-            ports.insert(format!("{}/arbiter", place.name), free_port().map_err(doing("asking for a port"))?);
-            if plan.sites.contains(&place.name) {
-                let port = free_port().map_err(doing("asking for a port"))?;
-                ports.insert(format!("{}/kube-apiserver", place.name), port);
-                if data.is_some() {
-                    let port = free_port().map_err(doing("asking for a port"))?;
-                    ports.insert(format!("{}/hook", place.name), port);
-                }
-                for replica in 0..2 {
-                    let port = free_port().map_err(doing("asking for a port"))?;
-                    ports.insert(format!("{}/operator-{replica}", place.name), port);
-                }
-                kubeconfig::write(&layout, place, port).map_err(doing("writing kubeconfigs"))?;
-            }
+        let ports = self.ports()?;
+        for place in places.iter().filter(|place| plan.sites.contains(&place.name)) {
+            let port = ports.get(&format!("{}/kube-apiserver", place.name)).copied().unwrap_or_default();
+            kubeconfig::write(&layout, place, port).map_err(doing("writing kubeconfigs"))?;
         }
         self.record(|state| state.ports.clone_from(&ports))?;
         kubeconfig::merge(&layout, &plan.sites).map_err(doing("writing kubeconfigs"))?;
+        let reached = api.then(|| api::addresses(&plan, &ports));
         for place in &places {
-            let prepared = site::prepare(&plan, &layout, &programs, place, operators.as_deref(), data.as_deref())
+            let (operators, data) = (operators.as_deref(), data.as_deref());
+            let prepared = site::prepare(&plan, &layout, &programs, place, operators, data, reached.as_ref())
                 .map_err(doing(format!("writing the configuration of {}", place.name)))?;
             lock(&self.programs).insert(place.name.clone(), prepared);
             self.open_forwards(place)?;
@@ -139,6 +129,44 @@ impl Supervisor {
             }
             done();
         }
+        if api {
+            let done = self.begin("the agencies' API (a replica a site) and the issuer of its tokens");
+            for programs in prepared.values() {
+                self.launch(&programs.api);
+            }
+            self.wait_for_api(&api::addresses(&plan, &ports)).await?;
+            done();
+        }
+        Ok(())
+    }
+
+    /// A loopback port for everything that leads into a place, by what it leads to.
+    fn ports(&self) -> Result<BTreeMap<String, u16>, SupervisorError> {
+        let super::Settings { plan, api, data, .. } = &self.settings;
+        let mut names: Vec<String> = plan.places().iter().map(|place| format!("{}/arbiter", place.name)).collect();
+        let programs = ["kube-apiserver", "operator-0", "operator-1"].into_iter().chain(data.as_ref().map(|_| "hook"));
+        names.extend(programs.flat_map(|program| plan.sites.iter().map(move |site| format!("{site}/{program}"))));
+        if *api {
+            names.extend(api::programs(plan));
+        }
+        let ports = free_ports(names.len()).map_err(doing("asking for ports"))?;
+        Ok(names.into_iter().zip(ports).collect())
+    }
+
+    /// Waits until the API of every site is ready and the issuer answers.
+    async fn wait_for_api(&self, reached: &BTreeMap<String, String>) -> Result<(), SupervisorError> {
+        let layout = &self.settings.layout;
+        let authority = layout.people().join("api-ca.crt");
+        for (name, address) in reached {
+            if !api::wait(address, api::ready_path(name), &authority, READY).await {
+                let (place, program) = name.split_once('/').unwrap_or_default();
+                return Err(SupervisorError::NotReady {
+                    what: name.clone(),
+                    seconds: READY.as_secs(),
+                    log: layout.log(place, program).display().to_string(),
+                });
+            }
+        }
         Ok(())
     }
 
@@ -152,49 +180,5 @@ impl Supervisor {
             seconds: READY.as_secs(),
             log: layout.log(site, "kube-apiserver").display().to_string(),
         })
-    }
-
-    /// What a shell needs to work with the lab.
-    fn write_env(&self) -> std::io::Result<()> {
-        let super::Settings { plan, layout, programs, .. } = &self.settings;
-        let ports = lock(&self.state).ports.clone();
-        let arbiter: Vec<String> = plan
-            .places()
-            .iter()
-            .filter_map(|place| ports.get(&format!("{}/arbiter", place.name)))
-            .map(|port| format!("https://127.0.0.1:{port}"))
-            .collect();
-        let dir = layout.dir.display();
-        let certificates = layout.pki(WITNESS);
-        let places: Vec<String> = plan.places().into_iter().map(|place| place.name).collect();
-        let text = format!(
-            "# To be sourced: . {dir}/env
-export PATH=\"{own}:$PATH\"
-# Contexts: {contexts}; the first is the current one.
-export KUBECONFIG=\"{dir}/kubeconfig\"
-# The lab that `tandem lab` speaks to, from any folder.
-export TANDEM_LAB_DIR=\"{dir}\"
-# What `tandem arbiter` reads: the members ({members}), and one of the two people who look after them, {first}. The other
-# one is {second}, beside it; and the root, whom `tandem arbiter replace` needs:
-#   tandem arbiter replace MEMBER --cert=$TANDEM_ARBITER_ROOT_CERT --key=$TANDEM_ARBITER_ROOT_KEY
-# For a look into the arbiter:
-#   ETCDCTL_API=3 etcdctl --endpoints=$TANDEM_ARBITER_ENDPOINTS --cacert=$TANDEM_ARBITER_CA \\
-#     --cert=$TANDEM_ARBITER_CERT --key=$TANDEM_ARBITER_KEY get --prefix --keys-only /tandem/v1/
-export TANDEM_ARBITER_ENDPOINTS=\"{endpoints}\"
-export TANDEM_ARBITER_CA=\"{pki}/arbiter-ca.crt\"
-export TANDEM_ARBITER_CERT=\"{pki}/{first}.crt\"
-export TANDEM_ARBITER_KEY=\"{pki}/{first}.key\"
-export TANDEM_ARBITER_ROOT_CERT=\"{pki}/arbiter-root.crt\"
-export TANDEM_ARBITER_ROOT_KEY=\"{pki}/arbiter-root.key\"
-",
-            first = pki::ARBITER_ADMINS[0],
-            second = pki::ARBITER_ADMINS[1],
-            own = programs.own.display(),
-            contexts = plan.sites.join(" and "),
-            members = places.join(", "),
-            endpoints = arbiter.join(","),
-            pki = certificates.display(),
-        );
-        fs::write(layout.env(), text)
     }
 }

@@ -1,0 +1,257 @@
+//! The agencies' API, as people ask it from outside: who sees what, by certificate and by token, and what it may do itself.
+
+use crate::world::{PATIENCE, World};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+use std::sync::Arc;
+use tandem_arbiter::records::PREFIX;
+use tandem_arbiter::store::{Store, StoreError};
+use tandem_arbiter::txn::{Op, Txn};
+use tandem_crds::Kind;
+use tandem_tests::https::{Answer, Caller, Shown};
+use tandem_tests::{api, built_in, eventually};
+
+const TOKEN_FORM: &str = "grant_type=client_credentials";
+
+/// The environments of the two units that people of the lab are in, at both sites.
+async fn two_agencies(world: &World) {
+    for unit in ["health", "water"] {
+        world.agency(unit).await;
+    }
+    let wang = ["dc-a", "dc-b"].map(|site| world.lab.asks_api(site, Shown::Person("wang")));
+    for caller in &wang {
+        for environment in ["health-prod", "water-prod"] {
+            shows(caller, &format!("/v1/applications/{environment}/web")).await;
+        }
+    }
+}
+
+/// Waits until something is shown: the API reads by watching, a moment after it was written.
+async fn shows(caller: &Caller, path: &str) -> Answer {
+    eventually(&format!("{path} to be shown"), PATIENCE, || async {
+        caller.try_get(path).await.ok().filter(|answer| answer.status == 200)
+    })
+    .await
+}
+
+async fn token(world: &World, person: &'static str) -> String {
+    let issuer = world.lab.asks_issuer(Shown::Person(person));
+    let answer = issuer.try_form("/token", TOKEN_FORM).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Li sees the own unit and nothing of the others', whichever way.
+async fn is_li_of_health(caller: &Caller, via: &str) {
+    let me = caller.get("/v1/me").await;
+    let wanted = json!({"name": "li", "unit": "health", "roles": ["agency-administrator"], "via": via});
+    assert_eq!((me.status, &me.body), (200, &wanted));
+    assert_eq!(caller.get("/v1/environments/health-prod").await.status, 200);
+    assert_eq!(caller.get("/v1/applications/health-prod/web").await.status, 200);
+    for others in ["/v1/environments/water-prod", "/v1/units/water", "/v1/applications/water-prod/web"] {
+        let answer = caller.get(others).await;
+        assert_eq!((answer.status, answer.media.as_str()), (404, "application/problem+json"), "{others}: {answer:?}");
+    }
+    let listed = caller.get("/v1/environments").await;
+    let units = listed.body["items"].as_array().unwrap().iter().map(|item| &item["spec"]["unit"]);
+    assert!(units.clone().count() >= 1 && units.into_iter().all(|unit| unit == "health"), "{listed:?}");
+}
+
+async fn is_nobody(caller: &Caller) {
+    for path in ["/v1/me", "/v1/environments/health-prod", "/v1/environments"] {
+        let answer = caller.get(path).await;
+        assert_eq!((answer.status, answer.media.as_str()), (401, "application/problem+json"), "{path}: {answer:?}");
+    }
+}
+
+pub(crate) async fn people_see_their_own_unit_and_nothing_of_others(world: Arc<World>) {
+    two_agencies(&world).await;
+    for site in ["dc-a", "dc-b"] {
+        is_li_of_health(&world.lab.asks_api(site, Shown::Person("li")), "certificate").await;
+        let zhao = world.lab.asks_api(site, Shown::Person("zhao"));
+        assert_eq!(zhao.get("/v1/environments/health-prod").await.status, 200);
+        let sun = world.lab.asks_api(site, Shown::Person("sun"));
+        assert_eq!(sun.get("/v1/environments/water-prod").await.status, 200);
+        assert_eq!(sun.get("/v1/environments/health-prod").await.status, 404);
+        for office in ["wang", "chen", "liu"] {
+            let caller = world.lab.asks_api(site, Shown::Person(office));
+            for environment in ["health-prod", "water-prod"] {
+                let answer = caller.get(&format!("/v1/environments/{environment}")).await;
+                assert_eq!(answer.status, 200, "{office}: {answer:?}");
+            }
+        }
+        let nobody = world.lab.asks_api(site, Shown::Nothing);
+        is_nobody(&nobody).await;
+        assert_eq!(nobody.get("/readyz").await.status, 200);
+        // Another authority's certificate, though it is a good one for its own servers, gives nobody a connection.
+        let operator = world.lab.dir().join(site).join("pki/user-operator");
+        let stranger = world.lab.asks_api(site, Shown::Certificate(operator));
+        let refused = stranger.try_get("/v1/me").await;
+        assert!(refused.is_err(), "{refused:?}");
+    }
+}
+
+pub(crate) async fn a_token_says_what_a_certificate_says(world: Arc<World>) {
+    two_agencies(&world).await;
+    let good = token(&world, "li").await;
+    let (head, rest) = good.split_once('.').unwrap();
+    let (claims, signature) = rest.split_once('.').unwrap();
+    let (wangs, start) = (token(&world, "wang").await, if signature.starts_with('A') { 'B' } else { 'A' });
+    let forged = format!("{head}.{}.{signature}", wangs.split('.').nth(1).unwrap());
+    let damaged = format!("{head}.{claims}.{start}{}", &signature[1..]);
+    for site in ["dc-a", "dc-b"] {
+        let nobody = world.lab.asks_api(site, Shown::Nothing);
+        is_li_of_health(&nobody.with_token(&good), "token").await;
+        for bad in [&forged, &damaged, &format!("{head}.{claims}."), &"x".to_owned()] {
+            is_nobody(&nobody.with_token(bad)).await;
+            // Nor does a good certificate make up for it.
+            is_nobody(&world.lab.asks_api(site, Shown::Person("li")).with_token(bad)).await;
+        }
+    }
+    // Tokens are for whose certificate is shown.
+    for (shown, form) in [
+        (Shown::Nothing, TOKEN_FORM.to_owned()),
+        (Shown::Nothing, format!("{TOKEN_FORM}&client_id=li")),
+        (Shown::Person("li"), format!("{TOKEN_FORM}&client_id=wang")),
+    ] {
+        let answer = world.lab.asks_issuer(shown).try_form("/token", &form).await.unwrap();
+        assert_eq!(answer.status, 401, "{form}: {answer:?}");
+    }
+}
+
+pub(crate) async fn what_is_asked_for_is_decided_and_carried_out(world: Arc<World>) {
+    two_agencies(&world).await;
+    let asks = |site: &str, person| world.lab.asks_api(site, Shown::Person(person));
+    let asked = json!({
+        "type": "Create", "environment": "health-test", "purpose": "Test", "reason": "a test",
+        "quota": {"cpu": "2", "memory": "8Gi", "storage": "50Gi", "pods": 10},
+    });
+    // The site without authority says where the other one is reached, as the asker reaches it.
+    let elsewhere = asks("dc-b", "li").post("/v1/requests", "first", &asked).await;
+    assert_eq!(
+        (elsewhere.status, &elsewhere.body["address"]),
+        (421, &json!(asks("dc-a", "li").address())),
+        "{elsewhere:?}"
+    );
+
+    let made = asks("dc-a", "li").post("/v1/requests", "first", &asked).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let again = asks("dc-a", "li").post("/v1/requests", "first", &asked).await;
+    assert_eq!((again.status, &again.body["name"]), (201, &made.body["name"]), "the same key is the same request");
+    let place = made.location.unwrap();
+    assert_eq!(asks("dc-a", "sun").get(&place).await.status, 404);
+    let decision = json!({"outcome": "Approve", "digest": made.body["digest"]});
+    let decide = format!("{place}/decisions");
+    assert_eq!(asks("dc-a", "liu").post(&decide, "not-hers", &decision).await.status, 403);
+    let decided = asks("dc-a", "wang").post(&decide, "yes", &decision).await;
+    assert_eq!(decided.status, 202, "{decided:?}");
+    world.ready(Kind::Environment, None, "health-test").await;
+    shows(&asks("dc-b", "li"), "/v1/environments/health-test").await;
+
+    let entries = world.lab.arbiter().await.range(&format!("{PREFIX}audit/dc-a/")).await.unwrap();
+    let chain: String = entries.kvs.iter().map(|kv| String::from_utf8_lossy(&kv.value).into_owned()).collect();
+    for said in ["requests.create", "requests.approve", "\"li\"", "\"wang\"", "api certificate"] {
+        assert!(chain.contains(said), "{said} is not in {chain}");
+    }
+}
+
+pub(crate) async fn a_killed_api_and_a_killed_issuer_come_back(world: Arc<World>) {
+    two_agencies(&world).await;
+    let before = token(&world, "li").await;
+    let asks = |site: &str| world.lab.asks_api(site, Shown::Person("li"));
+    is_li_of_health(&asks("dc-a"), "certificate").await;
+    world.lab.run(&["kill", "dc-a/api"]);
+    // The other site's is another process.
+    is_li_of_health(&asks("dc-b"), "certificate").await;
+    let after = asks("dc-a");
+    shows(&after, "/v1/environments/health-prod").await;
+    shows(&after, "/v1/applications/health-prod/web").await;
+    is_li_of_health(&after, "certificate").await;
+
+    world.lab.run(&["kill", "witness/issuer"]);
+    let nobody = world.lab.asks_api("dc-b", Shown::Nothing);
+    // Those who have certificates need no issuer, and a token holds for as long as the key is known by which it is signed.
+    is_li_of_health(&asks("dc-b"), "certificate").await;
+    let anew = eventually("the issuer to give a token again", PATIENCE, || async {
+        let issuer = world.lab.asks_issuer(Shown::Person("li"));
+        let answer = issuer.try_form("/token", TOKEN_FORM).await.ok()?;
+        answer.body["access_token"].as_str().map(str::to_owned).filter(|token| *token != before)
+    })
+    .await;
+    // It signs with another key now, which the API fetches, though not more often than every ten seconds.
+    eventually("a token by the new key to hold", PATIENCE, || async {
+        let me = nobody.with_token(&anew).try_get("/v1/me").await.ok()?;
+        (me.status == 200).then_some(())
+    })
+    .await;
+    is_nobody(&nobody.with_token(&before)).await;
+}
+
+pub(crate) async fn the_api_itself_may_do_no_more_than_it_needs(world: Arc<World>) {
+    two_agencies(&world).await;
+    let client = world.lab.client_as("dc-a", "user-api").await;
+    for kind in Kind::ALL {
+        assert!(api(&client, kind, None).list(&ListParams::default()).await.is_ok(), "{kind} are shown");
+    }
+    let (try_it, patch) = (PostParams { dry_run: true, ..PostParams::default() }, json!({"metadata": {"labels": {}}}));
+    for kind in [Kind::Unit, Kind::Environment, Kind::DataCentre, Kind::SecurityProfile, Kind::FailoverGroup] {
+        let changed = api(&client, kind, None).patch("x", &PatchParams::default(), &Patch::Merge(&patch)).await;
+        forbidden(&format!("to change {kind}"), &changed);
+    }
+    let request = json!({
+        "apiVersion": "tandem.dev/v1alpha1", "kind": "EnvironmentRequest", "metadata": {"name": "of-the-api"},
+        "spec": {
+            "type": "Delete", "unit": "health", "environment": "health-prod", "reason": "a test",
+            "requestedBy": {"name": "li"}, "submittedAt": "2026-01-01T08:00:00Z",
+        },
+    });
+    let requests = api(&client, Kind::EnvironmentRequest, None);
+    let made = requests.create(&try_it, &serde_json::from_value(request).unwrap()).await;
+    assert!(made.is_ok(), "{made:?}");
+    let shown = requests.patch_status("x", &PatchParams::default(), &Patch::Merge(json!({"status": {}}))).await;
+    forbidden("to say what became of a request", &shown);
+    forbidden("to delete one", &requests.delete("x", &DeleteParams::default()).await);
+    for (group, kind) in [("", "Secret"), ("", "Pod"), ("apps", "Deployment"), ("rbac.authorization.k8s.io", "Role")] {
+        forbidden(kind, &built_in(&client, group, kind, Some("health-prod")).list(&ListParams::default()).await);
+    }
+    its_arbiter_user_may_do_no_more(&world).await;
+}
+
+async fn its_arbiter_user_may_do_no_more(world: &World) {
+    let arbiter = world.lab.arbiter_as("dc-a", "arbiter-api").await;
+    let range = |part: &'static str| {
+        let arbiter = &arbiter;
+        async move { arbiter.range(&format!("{PREFIX}{part}")).await }
+    };
+    for part in
+        ["audit/", "audit/dc-b/", "generation", "groups/", "holds/", "idempotency/", "ledger/", "sites/", "specs/"]
+    {
+        let read = range(part).await;
+        assert!(read.is_ok(), "{part}: {read:?}");
+    }
+    for part in ["", "attestations/", "conflicts/", "executions/", "replacements", "requests/", "revision", "status/"] {
+        let read = range(part).await;
+        assert!(matches!(read, Err(StoreError::Refused(_))), "{part:?}: {read:?}");
+    }
+    // Deleting what is not there takes the right to write, and leaves no trace.
+    let deletes = |key: &'static str| {
+        let txn = Txn { then: vec![Op::delete(format!("{PREFIX}{key}"))], ..Txn::default() };
+        let arbiter = &arbiter;
+        async move { arbiter.txn(&txn).await }
+    };
+    for key in ["audit/dc-a/none", "idempotency/none", "ledger/none"] {
+        let written = deletes(key).await;
+        assert!(written.is_ok(), "{key}: {written:?}");
+    }
+    for key in
+        ["audit/dc-b/none", "groups/none", "holds/none", "sites/dc-a/none", "specs/none", "generation", "status/none"]
+    {
+        let written = deletes(key).await;
+        assert!(matches!(written, Err(StoreError::Refused(_))), "{key}: {written:?}");
+    }
+}
+
+#[track_caller]
+fn forbidden<T: std::fmt::Debug>(what: &str, tried: &Result<T, kube::Error>) {
+    assert!(matches!(tried, Err(kube::Error::Api(status)) if status.code == 403), "{what}: {tried:?}");
+}
