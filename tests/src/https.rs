@@ -49,6 +49,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// The body; null where it is no JSON.
     pub body: Value,
+    /// The body as it came.
+    pub text: String,
 }
 
 impl Lab {
@@ -147,6 +149,15 @@ impl Caller {
         self.send(request.header(CONTENT_TYPE, "application/json"), document.to_string()).await.unwrap()
     }
 
+    /// Sends what is wanted of an object, under a key by which it is done once.
+    ///
+    /// # Panics
+    /// When there is no connection, or no answer in time.
+    pub async fn put(&self, path: &str, key: &str, document: &Value) -> Answer {
+        let request = http::Request::put(format!("{}{path}", self.address)).header("idempotency-key", key);
+        self.send(request.header(CONTENT_TYPE, "application/json"), document.to_string()).await.unwrap()
+    }
+
     async fn send(&self, mut request: http::request::Builder, body: String) -> Result<Answer, String> {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -159,8 +170,8 @@ impl Caller {
             let media = header(CONTENT_TYPE).unwrap_or_default();
             let body =
                 Limited::new(response.into_body(), LONGEST).collect().await.map_err(|error| error.to_string())?;
-            let body = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-            Ok(Answer { status, media, location, body })
+            let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+            Ok(Answer { status, media, location, body: serde_json::from_str(&text).unwrap_or_default(), text })
         };
         tokio::time::timeout(PATIENCE, answered).await.map_err(|_| format!("no answer within {PATIENCE:?}"))?
     }
