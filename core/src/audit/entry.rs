@@ -40,8 +40,8 @@ pub enum Outcome {
     Failed,
 }
 
-/// What is to be written down of an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is to be written down of an action. As text it is kept by whoever cannot enter it into the chain at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// The entry's own id, of its writer's making and never used twice: by it a writer whose answer was lost knows its entry.
     pub id: String,
@@ -54,15 +54,39 @@ pub struct Draft {
     /// To what, such as `environmentrequests/health-1`.
     pub object: String,
     /// SHA-256 of the object before, in hexadecimal digits; `None` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
     /// SHA-256 of the object after, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// How far it has come.
     pub outcome: Outcome,
     /// The number of the entry that this one completes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<u64>,
     /// The trace that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+}
+
+/// The most characters that a draft which waits keeps of a text that people or other programs chose, see [`Draft::fitting`].
+const TEXT_MOST: usize = 512;
+
+impl Draft {
+    /// The draft with every text cut to what always fits an entry. One that waits for its place in the chain must fit once
+    /// its turn comes: there is nobody any more to tell that it does not.
+    #[must_use]
+    pub fn fitting(mut self) -> Self {
+        self.actor.roles.truncate(16);
+        let texts = [&mut self.id, &mut self.actor.name, &mut self.actor.via, &mut self.action, &mut self.object];
+        let more = [&mut self.before, &mut self.after, &mut self.trace].into_iter().flatten();
+        for text in texts.into_iter().chain(more).chain(&mut self.actor.roles) {
+            if text.chars().count() > TEXT_MOST {
+                *text = text.chars().take(TEXT_MOST - 1).chain(['…']).collect();
+            }
+        }
+        self
+    }
 }
 
 /// One entry.
