@@ -5,6 +5,7 @@ mod data;
 mod idempotency;
 mod moves;
 mod operations;
+mod pending;
 
 use std::collections::BTreeMap;
 
