@@ -55,7 +55,8 @@ impl<S: Store> Arbiter<S> {
         let range = self.store.range(&Key::audit_pending(self.site())).await.map_err(ReadError::from)?;
         let (mut waiting, mut oldest) = (Vec::new(), None::<i64>);
         let revision = range.revision;
-        let mut older = |kv: &Kv| oldest = Some(oldest.map_or(kv.create_revision, |least| least.min(kv.create_revision)));
+        let mut older =
+            |kv: &Kv| oldest = Some(oldest.map_or(kv.create_revision, |least| least.min(kv.create_revision)));
         let mut unreadable = 0;
         for kv in range.kvs {
             match self.waiting(&kv) {

@@ -6,7 +6,9 @@ use tandem_core::sync::{Kind, Record, SpecRecord, Tombstone, Versioned};
 use super::{ActError, Arbiter, ReadError, moved, read, stands};
 use crate::records::{GroupRecord, Key, LedgerRecord, PLATFORM, RecordError, decode_spec};
 use crate::store::{Store, StoreError};
-use crate::txn::{self, Edit, GroupChange, Kv, LedgerSwap, Mandate, NotConfirmed, Op, SpecChange, Txn, TxnAnswer, notes};
+use crate::txn::{
+    self, Edit, GroupChange, Kv, LedgerSwap, Mandate, NotConfirmed, Op, SpecChange, Txn, TxnAnswer, notes,
+};
 
 /// How often a publication is tried where another changed the ledger or the group record in between. In each round one
 /// succeeds, so that this many publications of one unit may run at once.

@@ -266,7 +266,10 @@ async fn the_brake_is_recorded_once_and_each_trip_needs_its_own_confirmation() {
     assert!(a.confirm_brake("dc-b", trip.revision, word(), None).await.unwrap());
     let confirmed = b.brake("dc-b").await.unwrap().unwrap();
     assert_eq!(confirmed.value.confirmed, Some(word()));
-    assert!(a.confirm_brake("dc-b", trip.revision, word(), None).await.unwrap(), "said twice, it is confirmed all the same");
+    assert!(
+        a.confirm_brake("dc-b", trip.revision, word(), None).await.unwrap(),
+        "said twice, it is confirmed all the same"
+    );
     let second = b.trip_brake(&record).await.unwrap();
     assert!(second.revision > confirmed.revision, "another trip takes the place of one that was confirmed");
     assert_eq!(second.value.confirmed, None);
