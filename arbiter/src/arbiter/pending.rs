@@ -22,6 +22,8 @@ pub struct Drained {
     pub entered: usize,
     /// How many wait still, as far as this call has seen; those that cannot be read among them.
     pub left: usize,
+    /// How many of these cannot be read.
+    pub unreadable: usize,
     /// The revision at which the oldest of these was written.
     pub oldest: Option<i64>,
     /// The revision at which was looked.
@@ -62,7 +64,8 @@ impl<S: Store> Arbiter<S> {
             match self.waiting(&kv) {
                 Ok((key, draft)) => waiting.push(Waiting { key, kv, draft }),
                 Err(error) => {
-                    tracing::warn!(key = kv.key, %error, "an audit entry that waits cannot be read and is left alone");
+                    // With every look; who looks tells people.
+                    tracing::debug!(key = kv.key, %error, "an audit entry that waits cannot be read and is left alone");
                     unreadable += 1;
                     older(&kv);
                 }
@@ -84,7 +87,7 @@ impl<S: Store> Arbiter<S> {
         if let Some(first) = waiting.get(entered) {
             older(&first.kv);
         }
-        Ok(Drained { entered, left: waiting.len() - entered + unreadable, oldest, revision })
+        Ok(Drained { entered, left: waiting.len() - entered + unreadable, unreadable, oldest, revision })
     }
 
     fn waiting(&self, kv: &Kv) -> Result<(Key, Draft), ReadError> {

@@ -63,6 +63,7 @@ pub async fn run_audit(context: Context) {
     let mut looks = Looks::default();
     let mut housed: Option<Duration> = None;
     let mut failing: Option<Failing> = None;
+    let mut unreadable = 0;
     loop {
         if context.link.leadership().is_none() {
             // Another replica looks now, and says how it stands.
@@ -75,7 +76,14 @@ pub async fn run_audit(context: Context) {
         let drained = context.link.arbiter().audit_chain_pending(AT_ONCE).await;
         let now = context.link.uptime();
         let more = match drained {
-            Ok(Drained { entered, left, oldest, revision }) => {
+            Ok(Drained { entered, left, unreadable: found, oldest, revision }) => {
+                if found > unreadable {
+                    tracing::warn!(
+                        entries = found,
+                        "audit entries that wait cannot be read; a newer release enters them"
+                    );
+                }
+                unreadable = found;
                 context.cluster.metrics.audit_entries.inc_by(u64::try_from(entered).unwrap_or(u64::MAX));
                 show(&context, left, looks.take(now, revision, oldest));
                 failing = None;

@@ -188,7 +188,7 @@ async fn what_cannot_be_read_waits_and_holds_nothing_up() {
     ];
     let revision = store.apply(&Txn { then, ..Txn::default() }).unwrap().revision;
     let found = arbiter.audit_chain_pending(10).await.unwrap();
-    assert_eq!((found.entered, found.left, found.oldest), (1, 4, Some(revision)));
+    assert_eq!((found.entered, found.left, found.unreadable, found.oldest), (1, 4, 4, Some(revision)));
     assert_eq!(whole(&arbiter).await[0].id, "5");
 }
 
