@@ -69,22 +69,32 @@ pub struct Draft {
     pub trace: Option<String>,
 }
 
-/// The most characters that a draft which waits keeps of a text that people or other programs chose, see [`Draft::fitting`].
-const TEXT_MOST: usize = 512;
+/// The most characters that a draft which waits keeps of the names of objects, see [`Draft::fitting`]: a namespace and two names
+/// of Kubernetes fit.
+const NAMES_MOST: usize = 640;
+
+/// The most characters that it keeps of every other text. Each character takes six bytes at most, as JSON writes it.
+const TEXT_MOST: usize = 160;
+
+/// The most roles that it keeps.
+const ROLES_MOST: usize = 8;
 
 impl Draft {
     /// The draft with every text cut to what always fits an entry. One that waits for its place in the chain must fit once
     /// its turn comes: there is nobody any more to tell that it does not.
     #[must_use]
     pub fn fitting(mut self) -> Self {
-        self.actor.roles.truncate(16);
-        let texts = [&mut self.id, &mut self.actor.name, &mut self.actor.via, &mut self.action, &mut self.object];
-        let more = [&mut self.before, &mut self.after, &mut self.trace].into_iter().flatten();
-        for text in texts.into_iter().chain(more).chain(&mut self.actor.roles) {
-            if text.chars().count() > TEXT_MOST {
-                *text = text.chars().take(TEXT_MOST - 1).chain(['…']).collect();
+        let cut = |text: &mut String, most: usize| {
+            if text.chars().count() > most {
+                *text = text.chars().take(most - 1).chain(['…']).collect();
             }
-        }
+        };
+        self.actor.roles.truncate(ROLES_MOST);
+        let texts = [&mut self.id, &mut self.actor.name, &mut self.actor.via, &mut self.action];
+        let hashes = [&mut self.before, &mut self.after].into_iter().flatten();
+        texts.into_iter().chain(hashes).chain(&mut self.actor.roles).for_each(|text| cut(text, TEXT_MOST));
+        cut(&mut self.object, NAMES_MOST);
+        self.trace.iter_mut().for_each(|trace| cut(trace, NAMES_MOST));
         self
     }
 }
