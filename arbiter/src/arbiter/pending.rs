@@ -1,6 +1,6 @@
 //! What waits for its place in the site's audit chain is entered, the oldest first.
 
-use tandem_core::audit::{Broken, Draft, Entry, Flaw};
+use tandem_core::audit::{Broken, Draft, Entry, Flaw, Head};
 
 use super::audit::{SENDINGS, TRIES, head_of, placed};
 use super::{Arbiter, AuditError, ReadError, moved, read};
@@ -96,9 +96,9 @@ impl<S: Store> Arbiter<S> {
         match kv.key.parse() {
             Ok(Key::AuditPending { site, id }) => {
                 let draft = read::<PendingRecord>(kv)?.of(&id).map_err(broken)?;
-                // Whatever stands here fits, unless something else wrote it.
-                let genesis = tandem_core::audit::Head::genesis(&site);
-                genesis.entry(&site, draft.clone()).map_err(|error| broken(malformed(error.to_string())))?;
+                // Whatever stands here fits, unless something else wrote it; here with the longest number that there is.
+                let last = Head { seq: u64::MAX - 1, ..Head::genesis(&site) };
+                last.entry(&site, draft.clone()).map_err(|error| broken(malformed(error.to_string())))?;
                 Ok((Key::AuditPending { site, id }, draft))
             }
             _ => Err(broken(malformed("it is not the key of an entry that waits".to_owned()))),
