@@ -1,6 +1,8 @@
 //! What every store promises, tried on the simulated store and on a real etcd over mutual TLS.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "contract/audit.rs"]
+mod audit;
 #[path = "contract/etcd.rs"]
 mod etcd;
 #[path = "contract/moves.rs"]
@@ -51,6 +53,17 @@ async fn moves_in_etcd() {
     restore::identity(&store).await;
     moves::run(&store).await;
     restore::run(&store).await;
+}
+
+#[tokio::test]
+async fn the_audit_chain_in_the_simulated_store() {
+    audit::run(&SimStore::default()).await;
+}
+
+#[tokio::test]
+async fn the_audit_chain_in_etcd() {
+    let etcd = Etcd::start().await;
+    audit::run(&etcd.store(&[etcd.endpoint()]).await).await;
 }
 
 /// Nobody listens at the first endpoint: the transaction certainly did not arrive, and goes to the second.

@@ -25,7 +25,7 @@ pub enum StatusError {
 }
 
 /// The conditions of a data centre that are alarms.
-const ALARMS: [&str; 2] = ["ArbiterHealthy", "Protected"];
+const ALARMS: [&str; 3] = ["ArbiterHealthy", "Protected", "Audited"];
 
 /// An object that is not ready.
 struct NotReady {

@@ -219,7 +219,10 @@ mod tests {
             rights.iter().filter(|(_, right)| *right != "read").map(|(prefix, _)| prefix).collect();
         assert!(written.iter().all(|prefix| !prefix.contains("dc-b")), "{written:?}");
         assert!(written.contains(&&"/tandem/v1/status/dc-a/".to_owned()));
-        assert!(written.contains(&&"/tandem/v1/audit/dc-a/".to_owned()), "its own chain");
+        assert!(
+            written.contains(&&"/tandem/v1/audit/dc-a/".to_owned()),
+            "its own chain, and what waits for a place there"
+        );
         assert!(written.contains(&&"/tandem/v1/idempotency/".to_owned()), "an answer holds at both sites");
         assert!(!written.contains(&&"/tandem/v1/audit/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/status/".to_owned()));

@@ -20,6 +20,8 @@ use tokio::time::Instant;
 
 /// The condition of a site whose arbiter is in order.
 pub const ARBITER_HEALTHY: &str = "ArbiterHealthy";
+/// The condition of a site whose audit chain has all that was done there more than a minute ago.
+pub const AUDITED: &str = "Audited";
 /// The condition of a site that could fall back on the other.
 pub const PROTECTED: &str = "Protected";
 
@@ -65,6 +67,7 @@ fn alike(one: &[Finding], other: &[Finding]) -> bool {
         Finding::Slow { member, .. } => Finding::Slow { member: member.clone(), millis: 0 },
         Finding::Lagging { member, .. } => Finding::Lagging { member: member.clone(), behind: 0 },
         Finding::NearlyFull { member, .. } => Finding::NearlyFull { member: member.clone(), percent: 0 },
+        Finding::AuditBehind { .. } => Finding::AuditBehind { waiting: 0 },
         other => other.clone(),
     };
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| figures(one) == figures(other))
@@ -72,7 +75,7 @@ fn alike(one: &[Finding], other: &[Finding]) -> bool {
 
 /// Looks and tells, for ever.
 pub async fn run_alarms(context: Context) {
-    let (mut arbiter, mut protected) = (Told::default(), Told::default());
+    let (mut arbiter, mut audited, mut protected) = (Told::default(), Told::default(), Told::default());
     let started = Instant::now();
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -81,6 +84,14 @@ pub async fn run_alarms(context: Context) {
         let seen = look(context.link.etcd(), context.link.etcd_admin()).await;
         if let Some(found) = arbiter.take(findings(&seen, QUOTA, now())) {
             tell(&context, ARBITER_HEALTHY, "Healthy", &found).await;
+        }
+        // Whoever leads enters, and knows.
+        if context.link.leadership().is_some() {
+            let waiting = Some(context.behind.get()).filter(|waiting| *waiting > 0);
+            let found = waiting.map(|waiting| Finding::AuditBehind { waiting }).into_iter().collect();
+            if let Some(found) = audited.take(found) {
+                tell(&context, AUDITED, "Audited", &found).await;
+            }
         }
         // Who is heard is known once heartbeats could have moved.
         if started.elapsed() < context.link.timing().t() * 2 || !context.link.alive() {

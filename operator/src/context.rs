@@ -1,5 +1,6 @@
 //! What the parts of an operator share.
 
+use crate::audit::Behind;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::controllers::Blocked;
@@ -96,6 +97,8 @@ pub struct Context {
     pub dropped: Dropped,
     /// Which records have not been applied here yet.
     pub progress: Progress,
+    /// Whether what was done waits for too long for its place in the audit chain.
+    pub behind: Behind,
 }
 
 impl Context {

@@ -10,6 +10,7 @@
 
 mod accept;
 pub mod alarms;
+pub mod audit;
 mod chain;
 pub mod cluster;
 pub mod config;

@@ -24,7 +24,8 @@ use tandem_arbiter::records::{
     Phase, StatusRecord, decode,
 };
 use tandem_arbiter::store::{Compared, Comparison, EtcdAdmin, EtcdConfig, EtcdStore, Store, StoreError};
-use tandem_arbiter::txn::Mandate;
+use tandem_arbiter::txn::{Acting, Edit, Mandate, Scribe};
+use tandem_core::audit::{Actor, operator};
 use tandem_core::ledger;
 use tandem_core::sync::{ConflictSeed, ObjectKey, Record, Tripped, Versioned};
 use tandem_crds::Kind;
@@ -93,6 +94,8 @@ pub struct Publication {
     pub base: i64,
     /// What changes in a unit's ledger with it.
     pub ledger: Option<(String, ledger::Change)>,
+    /// What is written down of it for the site's audit chain.
+    pub edit: Edit,
 }
 
 /// Everything in the arbiter that the index holds, at one revision.
@@ -157,6 +160,7 @@ pub struct Link {
     arbiter: Arbiter<Compared<EtcdStore>>,
     site: String,
     preferred: String,
+    actor: Arc<Actor>,
     view: watch::Receiver<View>,
     timing: Timing,
     seen: Arc<AtomicI64>,
@@ -222,6 +226,7 @@ impl Link {
             arbiter: Arbiter::new(Compared::new(store.clone(), comparison.clone(), timing.heartbeat()), &config.site),
             site: config.site.clone(),
             preferred: config.preferred_authority.clone(),
+            actor: Arc::new(operator(&config.replica)),
             view,
             timing,
             seen: Arc::new(AtomicI64::new(NEVER)),
@@ -252,6 +257,20 @@ impl Link {
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing
+    }
+
+    /// This replica, as the audit chain names it.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Whoever acts for this site, where this replica leads it: each transaction made with it writes down, for the site's audit
+    /// chain, that this replica did it.
+    #[must_use]
+    pub fn acting(&self) -> Option<Acting<'_>> {
+        let leader = self.leadership()?;
+        Some(Acting::new(&self.site, leader.mod_revision).by(Scribe { actor: &self.actor, at: now() }))
     }
 
     /// The arbiter's operations.
@@ -392,7 +411,8 @@ impl Link {
     /// See [`LinkError`]; on any of them what stands in the arbiter has to be looked at anew.
     pub async fn publish(&self, publication: Publication) -> Result<i64, LinkError> {
         let mandate = self.mandate()?;
-        let Publication { record, base, ledger } = publication;
+        let Publication { record, base, ledger, edit } = publication;
+        let edit = Some(edit);
         let rider = match (ledger, &record) {
             (Some((unit, change)), _) => Rider::Ledger { unit, change },
             (None, Record::Live(live)) if live.key.kind == Kind::FailoverGroup => {
@@ -402,8 +422,10 @@ impl Link {
             (None, _) => Rider::None,
         };
         let published = match record {
-            Record::Live(record) => self.arbiter.publish(&mandate, LivePublication { base, record, rider }).await,
-            Record::Tombstone(tombstone) => self.arbiter.tombstone(&mandate, Burial { base, tombstone, rider }).await,
+            Record::Live(record) => self.arbiter.publish(&mandate, LivePublication { base, record, rider, edit }).await,
+            Record::Tombstone(tombstone) => {
+                self.arbiter.tombstone(&mandate, Burial { base, tombstone, rider, edit }).await
+            }
         };
         match published {
             Ok(published) => Ok(published.revision),
@@ -412,12 +434,13 @@ impl Link {
         }
     }
 
-    /// Keeps an edit that is about to be overwritten.
+    /// Keeps an edit that is about to be overwritten, and writes down who made it.
     ///
     /// # Errors
     /// When the arbiter does not take it; then the edit must not be overwritten.
-    pub async fn record_conflict(&self, seed: ConflictSeed) -> Result<(), LinkError> {
-        self.arbiter.record_conflict(&ConflictRecord::new(seed, now())).await?;
+    pub async fn record_conflict(&self, seed: ConflictSeed, by: &Actor) -> Result<(), LinkError> {
+        let at = now();
+        self.arbiter.record_conflict(&ConflictRecord::new(seed, at), Some(Scribe { actor: by, at })).await?;
         Ok(())
     }
 
@@ -495,13 +518,15 @@ impl Link {
         Ok(self.arbiter.trip_brake(&BrakeRecord::new(tripped, from, now())).await?.revision)
     }
 
-    /// Records that a person confirmed the trip of this revision. Says whether it is confirmed now.
+    /// Records that a person confirmed the trip of this revision, and writes down who it was as far as that is known. Says
+    /// whether it is confirmed now.
     ///
     /// # Errors
     /// When the arbiter does not take it.
-    pub async fn confirm_brake(&self, revision: i64, by: &str) -> Result<bool, LinkError> {
-        let confirmation = Confirmation { by: by.to_owned(), at: now() };
-        Ok(self.arbiter.confirm_brake(&self.site, revision, confirmation).await?)
+    pub async fn confirm_brake(&self, revision: i64, by: &str, actor: &Actor) -> Result<bool, LinkError> {
+        let at = now();
+        let confirmation = Confirmation { by: by.to_owned(), at };
+        Ok(self.arbiter.confirm_brake(&self.site, revision, confirmation, Some(Scribe { actor, at })).await?)
     }
 
     /// Says that everything up to a revision has been taken into the index.

@@ -1,7 +1,7 @@
 //! What the operator counts. Labels come from closed enums only.
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// The operator's metrics. Cloning gives another handle to the same ones.
@@ -42,6 +42,10 @@ pub struct Metrics {
     pub take_overs: IntCounterVec,
     /// Calls made for executions, by kind and result.
     pub effects: IntCounterVec,
+    /// Entries that wait for their place in the site's audit chain, as its leader sees it.
+    pub audit_pending: IntGauge,
+    /// Entries that this replica has given their place.
+    pub audit_entries: IntCounter,
 }
 
 impl Metrics {
@@ -96,8 +100,13 @@ impl Metrics {
         let steps = counters("tandem_failover_entries_total", "Journal entries written here, by step.", &["step"])?;
         let take_overs = counters("tandem_take_overs_total", "Groups taken over by this replica.", &["cause"])?;
         let effects = counters("tandem_failover_calls_total", "Calls made for executions.", &["call", "result"])?;
+        let audit_pending = gauge("tandem_audit_pending", "Entries that wait for their place in the audit chain.")?;
+        let audit_entries = IntCounter::new("tandem_audit_entries_total", "Entries put into the audit chain here.")?;
+        registry.register(Box::new(audit_entries.clone()))?;
         Ok(Self {
             registry,
+            audit_pending,
+            audit_entries,
             epochs,
             active,
             alarm,

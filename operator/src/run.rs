@@ -2,6 +2,7 @@
 
 use crate::accept::run_acceptance;
 use crate::alarms::run_alarms;
+use crate::audit::{Behind, run_audit};
 use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
 use crate::config::Config;
@@ -214,6 +215,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
         held: HeldBack::default(),
         dropped: Dropped::default(),
         progress: Progress::default(),
+        behind: Behind::default(),
     };
     let mut tasks: JoinSet<()> = JoinSet::new();
     watch_own(&context, &mut tasks);
@@ -229,6 +231,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_collection(context.clone()));
     tasks.spawn(run_acceptance(context.clone()));
     tasks.spawn(run_alarms(context.clone()));
+    tasks.spawn(run_audit(context.clone()));
     tasks.spawn(watch_requests(context.clone()));
     tasks.spawn(run_requests(context.clone()));
     tasks.spawn(run_carrying_out(context.clone()));

@@ -10,10 +10,10 @@ use crate::txn::{self, AuditPut, Compare, Kv, Op, Txn, TxnAnswer};
 
 /// How often an entry is tried where another was written in between. In each round one succeeds, so that this many replicas
 /// may write at once; those of one process wait for each other and need no more than one round each.
-const TRIES: usize = 32;
+pub(super) const TRIES: usize = 32;
 
 /// How often an entry is sent whose answer was lost.
-const SENDINGS: usize = 3;
+pub(super) const SENDINGS: usize = 3;
 
 /// How many entries one transaction reads or deletes, below etcd's limit.
 const AT_ONCE: u64 = 100;
@@ -281,7 +281,7 @@ impl Receipt {
     }
 }
 
-fn head_of(site: &str, kv: Option<&Kv>) -> Result<Versioned<Head>, ReadError> {
+pub(super) fn head_of(site: &str, kv: Option<&Kv>) -> Result<Versioned<Head>, ReadError> {
     match kv {
         Some(kv) => Ok(Versioned::new(kv.mod_revision, read(kv)?)),
         None => Ok(Versioned::new(0, Head::genesis(site))),
@@ -289,7 +289,7 @@ fn head_of(site: &str, kv: Option<&Kv>) -> Result<Versioned<Head>, ReadError> {
 }
 
 /// The entry in these bytes, which stand under this number.
-fn placed(site: &str, seq: u64, kv: &Kv) -> Result<Entry, ReadError> {
+pub(super) fn placed(site: &str, seq: u64, kv: &Kv) -> Result<Entry, ReadError> {
     let entry: Entry = read(kv)?;
     if entry.site == site && entry.seq == seq {
         return Ok(entry);

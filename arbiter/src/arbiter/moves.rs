@@ -6,7 +6,7 @@ use super::{Arbiter, ReadError, read};
 use crate::peers::{ClaimProof, Silence};
 use crate::records::{Entry, EntryError, GroupRecord, Hold, HoldRecord, JournalSeen, Key, Versioned};
 use crate::store::{Store, StoreError};
-use crate::txn::{self, Acting, Kv, Move, NotAllowed, Op, Refusal, Superseded, Txn, TxnAnswer};
+use crate::txn::{self, Acting, Kv, Move, NotAllowed, Op, Refusal, Scribe, Superseded, Txn, TxnAnswer, notes};
 
 /// How a group stands after a transaction that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,8 +166,15 @@ impl<S: Store> Arbiter<S> {
     ///
     /// # Errors
     /// [`ReadError`]; it can be called again after any of them.
-    pub async fn set_hold(&self, hold: &Hold, record: &HoldRecord) -> Result<Versioned<HoldRecord>, ReadError> {
-        let answer = self.store.txn(&txn::set_hold(hold, 0, record)).await?;
+    pub async fn set_hold(
+        &self,
+        hold: &Hold,
+        record: &HoldRecord,
+        scribe: Option<Scribe<'_>>,
+    ) -> Result<Versioned<HoldRecord>, ReadError> {
+        let mut txn = txn::set_hold(hold, 0, record);
+        txn::note_all(&mut txn, self.site(), scribe.map(|scribe| notes::hold_set(scribe, hold, record)));
+        let answer = self.store.txn(&txn).await?;
         match answer.one(0) {
             Some(found) if !answer.succeeded => Ok(Versioned::new(found.mod_revision, read(found)?)),
             _ => Ok(Versioned::new(answer.revision, record.clone())),
@@ -178,8 +185,10 @@ impl<S: Store> Arbiter<S> {
     ///
     /// # Errors
     /// [`StoreError`]; it can be called again after any of them.
-    pub async fn clear_hold(&self, hold: &Hold, seen: i64) -> Result<bool, StoreError> {
-        let answer = self.store.txn(&txn::clear_hold(hold, seen)).await?;
+    pub async fn clear_hold(&self, hold: &Hold, seen: i64, scribe: Option<Scribe<'_>>) -> Result<bool, StoreError> {
+        let mut txn = txn::clear_hold(hold, seen);
+        txn::note_all(&mut txn, self.site(), scribe.map(|scribe| notes::hold_cleared(scribe, hold, seen)));
+        let answer = self.store.txn(&txn).await?;
         Ok(answer.succeeded || answer.one(0).is_none())
     }
 

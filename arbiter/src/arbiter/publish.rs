@@ -6,7 +6,9 @@ use tandem_core::sync::{Kind, Record, SpecRecord, Tombstone, Versioned};
 use super::{ActError, Arbiter, ReadError, moved, read, stands};
 use crate::records::{GroupRecord, Key, LedgerRecord, PLATFORM, RecordError, decode_spec};
 use crate::store::{Store, StoreError};
-use crate::txn::{self, GroupChange, Kv, LedgerSwap, Mandate, NotConfirmed, Op, SpecChange, Txn, TxnAnswer};
+use crate::txn::{
+    self, Edit, GroupChange, Kv, LedgerSwap, Mandate, NotConfirmed, Op, SpecChange, Txn, TxnAnswer, notes,
+};
 
 /// How often a publication is tried where another changed the ledger or the group record in between. In each round one
 /// succeeds, so that this many publications of one unit may run at once.
@@ -65,6 +67,8 @@ pub struct Publication {
     pub record: SpecRecord,
     /// What goes with it.
     pub rider: Rider,
+    /// What is written down of it for the site's audit chain, in the same transaction.
+    pub edit: Option<Edit>,
 }
 
 /// One object to replace by a tombstone.
@@ -76,6 +80,8 @@ pub struct Burial {
     pub tombstone: Tombstone,
     /// What goes with it.
     pub rider: Rider,
+    /// What is written down of it for the site's audit chain, in the same transaction.
+    pub edit: Option<Edit>,
 }
 
 /// Where a publication stands.
@@ -147,8 +153,8 @@ impl<S: Store> Arbiter<S> {
     /// # Errors
     /// [`PublishError`].
     pub async fn publish(&self, mandate: &Mandate, publication: Publication) -> Result<Published, PublishError> {
-        let Publication { base, record, rider } = publication;
-        self.commit(mandate, SpecChange { base, record: Record::Live(record) }, &rider).await
+        let Publication { base, record, rider, edit } = publication;
+        self.commit(mandate, SpecChange { base, record: Record::Live(record) }, &rider, edit.as_ref()).await
     }
 
     /// Replaces one object's record by a tombstone.
@@ -156,18 +162,27 @@ impl<S: Store> Arbiter<S> {
     /// # Errors
     /// [`PublishError`].
     pub async fn tombstone(&self, mandate: &Mandate, burial: Burial) -> Result<Published, PublishError> {
-        let Burial { base, tombstone, rider } = burial;
-        self.commit(mandate, SpecChange { base, record: Record::Tombstone(tombstone) }, &rider).await
+        let Burial { base, tombstone, rider, edit } = burial;
+        self.commit(mandate, SpecChange { base, record: Record::Tombstone(tombstone) }, &rider, edit.as_ref()).await
     }
 
-    async fn commit(&self, mandate: &Mandate, change: SpecChange, rider: &Rider) -> Result<Published, PublishError> {
+    async fn commit(
+        &self,
+        mandate: &Mandate,
+        change: SpecChange,
+        rider: &Rider,
+        edit: Option<&Edit>,
+    ) -> Result<Published, PublishError> {
         let key = change.record.key();
         if !rider.suits(key.kind, matches!(change.record, Record::Tombstone(_))) {
             return Err(PublishError::WrongRider(key.kind));
         }
         for _ in 0..TRIES {
             let ride = self.ride(rider, &key.name).await?;
-            let txn = txn::publish(self.site(), mandate, &change, ride.ledger.as_ref(), ride.group.as_ref());
+            let mut txn = txn::publish(self.site(), mandate, &change, ride.ledger.as_ref(), ride.group.as_ref());
+            if let Some(edit) = edit {
+                txn::note(&mut txn, self.site(), notes::publication(edit, &change));
+            }
             match self.store.txn(&txn).await {
                 Ok(answer) if answer.succeeded => return Ok(Published { revision: answer.revision }),
                 Ok(answer) => refused(mandate, &change, &answer)?,

@@ -6,15 +6,21 @@ use futures::stream::BoxStream;
 use super::{ActError, Arbiter, ReadError, read};
 use crate::records::{BrakeRecord, Confirmation, ConflictRecord, Hold, HoldRecord, Key, LedgerRecord, Versioned};
 use crate::store::{Event, Store, StoreError};
-use crate::txn;
+use crate::txn::{self, Scribe, notes};
 
 impl<S: Store> Arbiter<S> {
     /// Keeps a conflict; returns whether it is new. The same edit found twice is kept once, as it was found first.
     ///
     /// # Errors
     /// [`StoreError`]; it can be called again after any of them.
-    pub async fn record_conflict(&self, conflict: &ConflictRecord) -> Result<bool, StoreError> {
-        Ok(self.store.txn(&txn::conflict(conflict)).await?.succeeded)
+    pub async fn record_conflict(
+        &self,
+        conflict: &ConflictRecord,
+        scribe: Option<Scribe<'_>>,
+    ) -> Result<bool, StoreError> {
+        let mut txn = txn::conflict(conflict);
+        txn::note_all(&mut txn, self.site(), scribe.map(|scribe| notes::conflict(scribe, conflict)));
+        Ok(self.store.txn(&txn).await?.succeeded)
     }
 
     /// Every conflict that is kept.
@@ -91,13 +97,21 @@ impl<S: Store> Arbiter<S> {
     ///
     /// # Errors
     /// [`ActError::Read`] and [`ActError::Store`].
-    pub async fn confirm_brake(&self, site: &str, seen: i64, confirmation: Confirmation) -> Result<bool, ActError> {
+    pub async fn confirm_brake(
+        &self,
+        site: &str,
+        seen: i64,
+        confirmation: Confirmation,
+        scribe: Option<Scribe<'_>>,
+    ) -> Result<bool, ActError> {
         let Some(found) = self.brake(site).await? else { return Ok(false) };
         if found.revision != seen {
             return Ok(found.value.confirmed.is_some_and(|_| found.revision > seen));
         }
         let record = BrakeRecord { confirmed: Some(confirmation), ..found.value };
-        Ok(self.store.txn(&txn::brake(site, seen, &record)).await?.succeeded)
+        let mut txn = txn::brake(site, seen, &record);
+        txn::note_all(&mut txn, self.site(), scribe.map(|scribe| notes::brake_confirmed(scribe, site, seen)));
+        Ok(self.store.txn(&txn).await?.succeeded)
     }
 
     /// Watches a site's brake, from a revision on (inclusive): each state of the record that is written.

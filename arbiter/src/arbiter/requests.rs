@@ -6,7 +6,7 @@ use super::specs::{Batch, Listing};
 use super::{Arbiter, MoveError, ReadError, read};
 use crate::records::{GroupRecord, Hold, HoldRecord, Key, RecordError, RequestRecord, Versioned, decode};
 use crate::store::{Store, StoreError};
-use crate::txn::{self, Acting, Compare, Kv, Op, Txn};
+use crate::txn::{self, Acting, Compare, Kv, Op, Scribe, Txn, notes};
 
 /// A running watch of group records, by name. It ends with the first error, as [`SpecBatches`](super::SpecBatches) does.
 pub type GroupBatches = BoxStream<'static, Result<Batch<String, GroupRecord>, StoreError>>;
@@ -58,23 +58,27 @@ impl<S: Store> Arbiter<S> {
         self.follow(&Key::requests(), from, request).await
     }
 
-    /// Puts a request in place of the one read at `known` (0: there was none); returns what there is. The caller looks
-    /// whether it is what it sent: another may have been faster, and the same key is never used for two requests.
+    /// Puts a request in place of the one that was read, if any; returns what there is. The caller looks whether it is what
+    /// it sent: another may have been faster, and the same key is never used for two requests.
     ///
     /// # Errors
     /// [`ReadError`]; it can be called again after any of them.
     pub async fn put_request(
         &self,
         id: &str,
-        known: i64,
+        before: Option<&Versioned<RequestRecord>>,
         record: &RequestRecord,
+        scribe: Option<Scribe<'_>>,
     ) -> Result<Versioned<RequestRecord>, ReadError> {
         let key = Key::Request(id.to_owned());
-        let txn = Txn {
-            compare: vec![Compare::unchanged(&key, known)],
+        let mut txn = Txn {
+            compare: vec![Compare::unchanged(&key, before.map_or(0, |before| before.revision))],
             then: vec![Op::put(&key, record)],
             otherwise: vec![Op::get(&key)],
         };
+        if let Some(scribe) = scribe {
+            txn::note_all(&mut txn, self.site(), notes::request(scribe, id, before, record));
+        }
         let answer = self.store.txn(&txn).await?;
         match answer.one(0) {
             Some(found) if !answer.succeeded => Ok(Versioned::new(found.mod_revision, read(found)?)),

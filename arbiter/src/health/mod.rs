@@ -134,6 +134,11 @@ pub enum Finding {
         /// The silent site.
         silent: String,
     },
+    /// What was done more than a minute ago has no place in the site's audit chain yet.
+    AuditBehind {
+        /// How many entries wait.
+        waiting: usize,
+    },
 }
 
 /// A member's name for people: its own where it has one.

@@ -121,6 +121,7 @@ fn every_finding_is_told_in_both_languages_with_what_to_do() {
         Finding::RestoreUnfinished,
         Finding::Unconfirmed { groups: 4 },
         Finding::Unprotected { silent: "dc-b".into() },
+        Finding::AuditBehind { waiting: 7 },
     ];
     for finding in all {
         let chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));

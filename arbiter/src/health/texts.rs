@@ -21,6 +21,7 @@ impl Finding {
             Self::RestoreUnfinished => "RestoreUnfinished",
             Self::Unconfirmed { .. } => "Unconfirmed",
             Self::Unprotected { .. } => "Unprotected",
+            Self::AuditBehind { .. } => "AuditBehind",
         }
     }
 
@@ -58,6 +59,11 @@ impl Finding {
             Self::Unconfirmed { groups } => {
                 format!("{groups} groups are not confirmed after a restore: nobody holds them")
             }
+            Self::AuditBehind { waiting } => {
+                format!(
+                    "{waiting} entries of what was done wait for their place in the audit chain, some for over a minute"
+                )
+            }
             Self::Unprotected { silent } => {
                 format!("{silent} is not heard: what is active here could not move there and is not protected")
             }
@@ -86,6 +92,9 @@ impl Finding {
             Self::Learner { member } => format!("成员 {member} 尚无表决权，正在更换"),
             Self::RestoreUnfinished => "仲裁恢复已开始但未完成".to_owned(),
             Self::Unconfirmed { groups } => format!("恢复后仍有 {groups} 个组未确认，无站点持有"),
+            Self::AuditBehind { waiting } => {
+                format!("有 {waiting} 条审计记录已完成操作，却超过一分钟未入审计链")
+            }
             Self::Unprotected { silent } => format!("站点 {silent} 失去联系：本站点主用的组无处可切换，不受保护"),
         }
     }
@@ -114,6 +123,9 @@ impl Finding {
             Self::Learner { .. } => "run tandem arbiter replace again: it goes on",
             Self::RestoreUnfinished => "run tandem arbiter restore again: it goes on",
             Self::Unconfirmed { .. } => "tandem arbiter confirm --all",
+            Self::AuditBehind { .. } => {
+                "read the operator's log at this site: it says why; nothing is lost, what waits stands in the arbiter"
+            }
             Self::Unprotected { .. } => "bring the site back; nothing moves there meanwhile",
         }
     }
@@ -138,6 +150,7 @@ impl Finding {
             Self::Learner { .. } => "再次执行 tandem arbiter replace 即可继续",
             Self::RestoreUnfinished => "再次执行 tandem arbiter restore 即可继续",
             Self::Unconfirmed { .. } => "执行 tandem arbiter confirm --all",
+            Self::AuditBehind { .. } => "查看本站点 operator 日志中的原因；记录仍保存在 arbiter 中，不会丢失",
             Self::Unprotected { .. } => "恢复该站点；在此之前不会向其切换",
         }
     }

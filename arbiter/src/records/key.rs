@@ -81,6 +81,14 @@ pub enum Key {
         /// The number of its first entry.
         first: u64,
     },
+    /// `audit/<site>/pending/<id>`: what was done and has no place in the site's audit chain yet, see
+    /// [`PendingRecord`](super::PendingRecord).
+    AuditPending {
+        /// The site.
+        site: String,
+        /// The id of the entry that it becomes.
+        id: String,
+    },
     /// `idempotency/<id>`: what was answered to a request that was sent with a key, see
     /// [`idempotency_id`](super::idempotency_id).
     Idempotency(String),
@@ -185,6 +193,12 @@ impl Key {
         format!("{PREFIX}audit/{site}/segments/")
     }
 
+    /// The prefix of what has no place in a site's chain yet. Entries, head and segments are not under it.
+    #[must_use]
+    pub fn audit_pending(site: &str) -> String {
+        format!("{PREFIX}audit/{site}/pending/")
+    }
+
     /// The prefix of all answers that are kept.
     #[must_use]
     pub fn idempotency() -> String {
@@ -242,6 +256,7 @@ impl std::fmt::Display for Key {
             Self::AuditEntry { site, seq } => write!(f, "audit/{site}/{seq:020}"),
             Self::AuditHead(site) => write!(f, "audit/{site}/head"),
             Self::AuditSegment { site, first } => write!(f, "audit/{site}/segments/{first:020}"),
+            Self::AuditPending { site, id } => write!(f, "audit/{site}/pending/{id}"),
             Self::Idempotency(id) => write!(f, "idempotency/{id}"),
             Self::Generation => f.write_str("generation"),
             Self::Replacements => f.write_str("replacements"),
@@ -300,6 +315,7 @@ impl FromStr for Key {
             ["audit", site, "segments", first] => {
                 number(first).map(|first| Self::AuditSegment { site: owned(site), first })
             }
+            ["audit", site, "pending", id] => Some(Self::AuditPending { site: owned(site), id: owned(id) }),
             ["idempotency", id] => Some(Self::Idempotency(owned(id))),
             ["generation"] => Some(Self::Generation),
             ["replacements"] => Some(Self::Replacements),
@@ -343,6 +359,7 @@ mod tests {
             (Key::AuditEntry { site: "dc-a".into(), seq: 17 }, "audit/dc-a/00000000000000000017"),
             (Key::AuditHead("dc-a".into()), "audit/dc-a/head"),
             (Key::AuditSegment { site: "dc-a".into(), first: 1 }, "audit/dc-a/segments/00000000000000000001"),
+            (Key::AuditPending { site: "dc-a".into(), id: "ab12-0".into() }, "audit/dc-a/pending/ab12-0"),
             (Key::Idempotency("ab12".into()), "idempotency/ab12"),
             (Key::Generation, "generation"),
             (Key::Replacements, "replacements"),
@@ -378,6 +395,8 @@ mod tests {
             "/tandem/v1/audit/dc-a/+0000000000000000017",
             "/tandem/v1/audit/dc-a/99999999999999999999",
             "/tandem/v1/audit/dc-a/segments/1",
+            "/tandem/v1/audit/dc-a/pending",
+            "/tandem/v1/audit/dc-a/pending/a/b",
             "/tandem/v1/generation/2",
             "/tandem/v1/attestations/dc-a",
             "/tandem/v1/sites/dc-a/members/",

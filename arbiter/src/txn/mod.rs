@@ -4,11 +4,12 @@ mod audit;
 mod build;
 mod holds;
 mod moves;
+pub(crate) mod notes;
 mod restore;
 
 use std::fmt;
 
-pub use audit::{AuditPut, audited};
+pub use audit::{AuditPut, audited, enter};
 pub(crate) use build::reap_guarded;
 #[cfg(feature = "mutations")]
 pub use build::reap_with;
@@ -21,6 +22,7 @@ pub use moves::{
     Acting, Move, NotAllowed, Refusal, Superseded, begin, claim, driver, finish, forget_failovers, holds, put_journal,
     reclaim, refusal, release, take_over,
 };
+pub use notes::{Edit, Scribe, note, note_all};
 pub use restore::{
     APPROVERS, ATTESTED_STRIDE, NotConfirmed, Testimony, attest, confirm, founding, generation, report, unconfirm,
 };

@@ -11,6 +11,7 @@
 
 use tandem_core::failover::{ExecutionKind, Journal, Step};
 
+use super::notes::{self, Act, Scribe};
 use super::{Compare, Op, Ordering, Span, Target, Txn, TxnAnswer};
 use crate::guards::{Guard, Guards};
 use crate::peers::{Basis, ClaimProof, Silence};
@@ -24,13 +25,20 @@ pub struct Acting<'a> {
     /// `mod_revision` of its leadership.
     pub leader: i64,
     guards: Guards,
+    scribe: Option<Scribe<'a>>,
 }
 
 impl<'a> Acting<'a> {
     /// Whoever has this leadership of this site.
     #[must_use]
     pub fn new(site: &'a str, leader: i64) -> Self {
-        Self { site, leader, guards: Guards::ALL }
+        Self { site, leader, guards: Guards::ALL, scribe: None }
+    }
+
+    /// The same, and each transaction that it makes writes down, for the site's audit chain, that this actor did it.
+    #[must_use]
+    pub fn by(self, scribe: Scribe<'a>) -> Self {
+        Self { scribe: Some(scribe), ..self }
     }
 
     /// The same with other guards.
@@ -168,9 +176,12 @@ impl<'a> Builder<'a> {
         self
     }
 
-    fn write(mut self, entry: &Entry, record: &GroupRecord) -> Txn {
-        let (group, execution) = keys(entry);
-        self.txn.then.extend([Op::put(group, record), Op::put(execution, entry.journal())]);
+    fn write(mut self, act: Act, change: &Move<'_>, record: &GroupRecord) -> Txn {
+        let (group, execution) = keys(change.entry);
+        self.txn.then.extend([Op::put(group, record), Op::put(execution, change.entry.journal())]);
+        if let Some(scribe) = self.acting.scribe {
+            notes::note(&mut self.txn, self.acting.site, notes::journal(scribe, act, change));
+        }
         self.txn
     }
 }
@@ -213,7 +224,7 @@ pub fn take_over(acting: Acting<'_>, change: &Move<'_>, silence: &Silence, autom
     let mut next = record.next_epoch(acting.site);
     next.failovers_lately += u32::from(automatic);
     let builder = Builder::new(acting, change, Guard::TakeOverGroup, Guard::JournalCompare);
-    Ok(builder.unheld(&journal.group).silent(silence).write(change.entry, &next))
+    Ok(builder.unheld(&journal.group).silent(silence).write(Act::TakeOver, change, &next))
 }
 
 /// Lets a group go, by its holder at the end of Fencing: the last point at which the source may act alone.
@@ -232,7 +243,7 @@ pub fn release(acting: Acting<'_>, change: &Move<'_>) -> Result<Txn, NotAllowed>
     }
     let next = GroupRecord { phase: Phase::Released { to: journal.to.clone() }, ..record.clone() };
     let builder = Builder::new(acting, change, Guard::ReleaseCompares, Guard::ReleaseCompares);
-    Ok(builder.write(change.entry, &next))
+    Ok(builder.write(Act::Release, change, &next))
 }
 
 /// Claims what was released to this site; the journal says `EpochCommitted`. With [`Basis::Seen`] no replica may have joined
@@ -266,7 +277,7 @@ pub fn claim(acting: Acting<'_>, change: &Move<'_>, proof: &ClaimProof) -> Resul
         }
         builder.txn.otherwise.push(Op::range(members));
     }
-    Ok(builder.write(change.entry, &next))
+    Ok(builder.write(Act::Claim, change, &next))
 }
 
 /// Takes back what this site released and nobody claimed; the journal says `RolledBack`. Nothing is restored at the source
@@ -281,7 +292,8 @@ pub fn reclaim(acting: Acting<'_>, change: &Move<'_>) -> Result<Txn, NotAllowed>
         return Err(NotAllowed::Record);
     }
     let next = record.next_epoch(acting.site);
-    Ok(Builder::new(acting, change, Guard::ReleaseCompares, Guard::ReleaseCompares).write(change.entry, &next))
+    let builder = Builder::new(acting, change, Guard::ReleaseCompares, Guard::ReleaseCompares);
+    Ok(builder.write(Act::Reclaim, change, &next))
 }
 
 /// Begins an execution: writes its journal and its name into the group's record, so that there is one a group. Either site
@@ -318,6 +330,9 @@ pub fn begin(acting: Acting<'_>, change: &Move<'_>, superseded: Option<&Supersed
             let (_, key) = keys(superseded.entry);
             builder.txn.compare.push(Compare::unchanged(&key, superseded.entry.revision()));
             builder.txn.then.push(Op::put(key, closing));
+            if let Some(scribe) = acting.scribe {
+                notes::note(&mut builder.txn, acting.site, notes::superseded(scribe, superseded.entry));
+            }
             match superseded.silence {
                 Some(silence) if silence.site() == record.active => builder = builder.silent(silence),
                 Some(_) => return Err(NotAllowed::Proof),
@@ -326,7 +341,7 @@ pub fn begin(acting: Acting<'_>, change: &Move<'_>, superseded: Option<&Supersed
             }
         }
     }
-    Ok(builder.write(change.entry, &next))
+    Ok(builder.write(Act::Begin, change, &next))
 }
 
 /// Writes the next entry of a journal, by the driver. The record tells who that is; it is not written and not compared:
@@ -355,6 +370,9 @@ pub fn put_journal(acting: Acting<'_>, change: &Move<'_>) -> Result<Txn, NotAllo
     txn.compare.retain(|compare| compare.span != Span::Key(Key::Group(journal.group.clone()).to_string()));
     let (_, key) = keys(change.entry);
     txn.then.push(Op::put(key, journal));
+    if let Some(scribe) = acting.scribe {
+        notes::note(&mut txn, acting.site, notes::journal(scribe, Act::Put, change));
+    }
     Ok(txn)
 }
 
@@ -383,7 +401,7 @@ pub fn finish(acting: Acting<'_>, change: &Move<'_>) -> Result<Txn, NotAllowed> 
         settled: Some(record.settled.unwrap_or_default().max(settled)),
         ..record.clone()
     };
-    Ok(Builder::new(acting, change, Guard::JournalCompare, Guard::JournalCompare).write(change.entry, &next))
+    Ok(Builder::new(acting, change, Guard::JournalCompare, Guard::JournalCompare).write(Act::Finish, change, &next))
 }
 
 /// Starts the day's count of automatic failovers anew, by the site that holds the group. The caller has seen the group under

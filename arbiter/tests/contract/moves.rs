@@ -156,12 +156,12 @@ async fn take_over<S: Store>(store: &S) {
     // A hold of each scope that applies; one on the other site does not.
     let silence = world.silence().await;
     for hold in txn::holds(&world.group, &b) {
-        let set = world.a.set_hold(&hold, &hold_record()).await.unwrap();
+        let set = world.a.set_hold(&hold, &hold_record(), None).await.unwrap();
         let refused = world.b.take_over(world.acts(&world.b), change, &silence, true).await;
         assert!(matches!(&refused, Err(MoveError::Held(found)) if *found == hold), "{refused:?}");
-        assert!(world.b.clear_hold(&hold, set.revision).await.unwrap());
+        assert!(world.b.clear_hold(&hold, set.revision, None).await.unwrap());
     }
-    world.a.set_hold(&Hold::Site(a.clone()), &hold_record()).await.unwrap();
+    world.a.set_hold(&Hold::Site(a.clone()), &hold_record(), None).await.unwrap();
 
     // Another replica leads.
     let before = world.leaders.1;
@@ -217,10 +217,10 @@ async fn release_and_claim<S: Store>(store: &S) {
     assert_eq!(world.proof(&released).await, None);
     world.beat(world.a.site(), "op-0", released.record.revision).await;
     let proof = world.proof(&released).await.unwrap();
-    let set = world.a.set_hold(&Hold::Group(world.group.clone()), &hold_record()).await.unwrap();
+    let set = world.a.set_hold(&Hold::Group(world.group.clone()), &hold_record(), None).await.unwrap();
     let held = world.claim(&released, &proof).await;
     assert!(matches!(held, Err(MoveError::Held(_))), "{held:?}");
-    world.a.clear_hold(&Hold::Group(world.group.clone()), set.revision).await.unwrap();
+    world.a.clear_hold(&Hold::Group(world.group.clone()), set.revision, None).await.unwrap();
     let claimed = world.claim(&released, &proof).await.unwrap();
     assert_eq!((claimed.record.value.active.as_str(), claimed.record.value.epoch), (world.b.site(), 2));
     assert!(world.claim(&released, &proof).await.is_err());
@@ -266,9 +266,9 @@ async fn reclaim_and_claim_race<S: Store>(store: &S) {
     let foreign = world.b.reclaim(world.acts(&world.b), change).await;
     assert!(matches!(foreign, Err(MoveError::NotAllowed(NotAllowed::Record))), "{foreign:?}");
     let hold = Hold::Group(world.group.clone());
-    let set = world.a.set_hold(&hold, &hold_record()).await.unwrap();
+    let set = world.a.set_hold(&hold, &hold_record(), None).await.unwrap();
     let back = world.a.reclaim(world.acts(&world.a), change).await.unwrap();
-    world.a.clear_hold(&hold, set.revision).await.unwrap();
+    world.a.clear_hold(&hold, set.revision, None).await.unwrap();
     assert_eq!((back.record.value.active.as_str(), back.record.value.epoch), (world.a.site(), 2));
     assert_eq!(back.journal.journal.step, Step::RolledBack);
     let late = world.claim(&released, &proof).await;
@@ -364,13 +364,13 @@ async fn the_driver_writes<S: Store>(store: &S) {
 async fn holds_are_changed_as_they_were_read<S: Store>(store: &S) {
     let world = World::new(store, "holds").await;
     let hold = Hold::Site(world.b.site().to_owned());
-    let first = world.a.set_hold(&hold, &hold_record()).await.unwrap();
-    let second = world.b.set_hold(&hold, &HoldRecord { by: "li".into(), ..hold_record() }).await.unwrap();
+    let first = world.a.set_hold(&hold, &hold_record(), None).await.unwrap();
+    let second = world.b.set_hold(&hold, &HoldRecord { by: "li".into(), ..hold_record() }, None).await.unwrap();
     assert_eq!(first, second, "it is set, and stays as it is");
-    assert!(world.b.clear_hold(&hold, first.revision).await.unwrap());
-    assert!(world.a.clear_hold(&hold, first.revision).await.unwrap(), "gone is gone");
-    world.a.set_hold(&hold, &hold_record()).await.unwrap();
-    assert!(!world.b.clear_hold(&hold, first.revision).await.unwrap(), "set anew by somebody");
+    assert!(world.b.clear_hold(&hold, first.revision, None).await.unwrap());
+    assert!(world.a.clear_hold(&hold, first.revision, None).await.unwrap(), "gone is gone");
+    world.a.set_hold(&hold, &hold_record(), None).await.unwrap();
+    assert!(!world.b.clear_hold(&hold, first.revision, None).await.unwrap(), "set anew by somebody");
     assert!(world.b.holds().await.unwrap().iter().any(|(found, _)| *found == hold));
 }
 

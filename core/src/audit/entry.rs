@@ -43,8 +43,8 @@ pub enum Outcome {
     Failed,
 }
 
-/// What is to be written down of an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is to be written down of an action. As text it is kept by whoever cannot enter it into the chain at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// The entry's own id, of its writer's making and never used twice: by it a writer whose answer was lost knows its entry.
     pub id: String,
@@ -57,15 +57,49 @@ pub struct Draft {
     /// To what, such as `environmentrequests/health-1`.
     pub object: String,
     /// SHA-256 of the object before, in hexadecimal digits; `None` where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
     /// SHA-256 of the object after, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// How far it has come.
     pub outcome: Outcome,
     /// The number of the entry that this one completes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<u64>,
     /// The trace that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+}
+
+/// The most characters that a draft which waits keeps of the names of objects, see [`Draft::fitting`]: a namespace and two names
+/// of Kubernetes fit.
+const NAMES_MOST: usize = 640;
+
+/// The most characters that it keeps of every other text. Each character takes six bytes at most, as JSON writes it.
+const TEXT_MOST: usize = 160;
+
+/// The most roles that it keeps.
+const ROLES_MOST: usize = 8;
+
+impl Draft {
+    /// The draft with every text cut to what always fits an entry. One that waits for its place in the chain must fit once
+    /// its turn comes: there is nobody any more to tell that it does not.
+    #[must_use]
+    pub fn fitting(mut self) -> Self {
+        let cut = |text: &mut String, most: usize| {
+            if text.chars().count() > most {
+                *text = text.chars().take(most - 1).chain(['…']).collect();
+            }
+        };
+        self.actor.roles.truncate(ROLES_MOST);
+        let texts = [&mut self.id, &mut self.actor.name, &mut self.actor.via, &mut self.action];
+        let hashes = [&mut self.before, &mut self.after].into_iter().flatten();
+        texts.into_iter().chain(hashes).chain(&mut self.actor.roles).for_each(|text| cut(text, TEXT_MOST));
+        cut(&mut self.object, NAMES_MOST);
+        self.trace.iter_mut().for_each(|trace| cut(trace, NAMES_MOST));
+        self
+    }
 }
 
 /// One entry.

@@ -13,8 +13,10 @@ mod file;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use chain::{Broken, Flaw, link, unfinished, verify};
 pub use entry::{Actor, Draft, ENTRY_BYTES, Entry, Head, Outcome, TooLarge, VERSION};
 pub use file::{Checker, Verified, to_file, verify_file};
 pub use segment::{Proof, SEGMENT_ENTRIES, Segment, verify_segments};
+pub use writer::{API_MANAGER, CARRIES_OUT_MANAGER, Writer, operator};

@@ -86,9 +86,16 @@ fn id_of(object: &DynamicObject) -> Option<&str> {
 /// Leaves out of an object what nothing here reads: most of its size. Of what is not Tandem's only that it is there counts,
 /// but for workloads, which can be adopted, and nodes.
 fn slim(kind: &str, object: &mut DynamicObject) {
-    object.metadata.managed_fields = None;
-    let read_whole = matches!(kind, "Deployment" | "Failover" | "Node" | "StatefulSet")
-        || Kind::ALL.iter().any(|own| own.name() == kind);
+    let own = kind == "Failover" || Kind::ALL.iter().any(|own| own.name() == kind);
+    if own {
+        // Who wrote it, for the audit chain; not which fields, which is most of it.
+        for entry in object.metadata.managed_fields.iter_mut().flatten() {
+            entry.fields_v1 = None;
+        }
+    } else {
+        object.metadata.managed_fields = None;
+    }
+    let read_whole = own || matches!(kind, "Deployment" | "Node" | "StatefulSet");
     if !read_whole && id_of(object).is_none() {
         object.data = serde_json::Value::Null;
     }

@@ -10,7 +10,7 @@ use crate::link::{Link, LinkError};
 use tandem_arbiter::arbiter::{GroupMoved, MoveError};
 use tandem_arbiter::peers::ClaimProof;
 use tandem_arbiter::records::{EntryError, GroupRecord, JournalSeen, Versioned};
-use tandem_arbiter::txn::{Acting, Move, Superseded};
+use tandem_arbiter::txn::{Move, Superseded};
 use tandem_core::failover::{Journal, Outcome, Reason, Step, Transaction};
 
 /// Why a transaction was not sent, or not carried out.
@@ -43,8 +43,7 @@ pub(super) async fn transact(link: &Link, carried: Carried<'_>) -> Result<GroupM
     let next = next.ok_or(CarryError::NoEntry)?;
     let (over, group, execution) = (next.over, next.group.clone(), next.execution.clone());
     let entry = journal.next(next)?;
-    let leader = link.leadership().ok_or(CarryError::NotLeader)?;
-    let acting = Acting::new(link.site(), leader.mod_revision);
+    let acting = link.acting().ok_or(CarryError::NotLeader)?;
     let (arbiter, change) = (link.arbiter(), Move { record, entry: &entry });
     let ours = record.value.execution.as_ref() == Some(&execution);
     let answered = match transaction {
@@ -68,8 +67,7 @@ pub(super) async fn transact(link: &Link, carried: Carried<'_>) -> Result<GroupM
 /// Makes an execution, closing one that it takes the place of where the holder is silent.
 pub(super) async fn begin(context: &Context, journal: Journal) -> Result<GroupMoved, CarryError> {
     let link = &context.link;
-    let leader = link.leadership().ok_or(CarryError::NotLeader)?;
-    let acting = Acting::new(link.site(), leader.mod_revision);
+    let acting = link.acting().ok_or(CarryError::NotLeader)?;
     let (group, execution) = (journal.group.clone(), journal.execution.clone());
     let held = link.board().group(&group).map(|held| held.record.value);
     let before = held

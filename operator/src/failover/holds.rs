@@ -4,6 +4,7 @@
 //! yet to be set from one that was lifted elsewhere: the second takes the annotation away, instead of setting the hold again.
 
 use super::picture::wall;
+use crate::audit::wrote;
 use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
@@ -12,6 +13,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_arbiter::records::{Hold, HoldRecord, Versioned};
+use tandem_arbiter::txn::Scribe;
+use tandem_core::audit::Actor;
 use tandem_crds::{HOLD, HOLD_ALL, HOLD_ALL_CLEAR, HOLD_CLEAR, Kind};
 
 /// Revision of the hold that an annotation was brought into.
@@ -127,7 +130,8 @@ async fn look(context: &Context) {
             }
             for said in all {
                 let act = plan(site, &said, standing.get(&said.hold));
-                if let Err(error) = carry_out(context, kind, &name, &said, act).await {
+                let by = wrote(context, &object.metadata);
+                if let Err(error) = carry_out(context, (kind, &name), &said, act, &by).await {
                     tracing::warn!(hold = ?said.hold, error, "a hold is not brought in line yet");
                 }
             }
@@ -135,8 +139,15 @@ async fn look(context: &Context) {
     }
 }
 
-async fn carry_out(context: &Context, kind: Kind, name: &str, said: &Said, act: Act) -> Result<(), String> {
+async fn carry_out(
+    context: &Context,
+    (kind, name): (Kind, &str),
+    said: &Said,
+    act: Act,
+    actor: &Actor,
+) -> Result<(), String> {
     let (arbiter, board) = (context.link.arbiter(), context.link.board());
+    let scribe = Some(Scribe { actor, at: wall() });
     let told = |error: &dyn std::error::Error| Chain(error).to_string();
     let [set, stamp, lift] = said.names;
     let generation = context.link.gate().with(|gate| gate.generation());
@@ -146,7 +157,7 @@ async fn carry_out(context: &Context, kind: Kind, name: &str, said: &Said, act: 
             let how = if reason == BY_SPEC { "spec.hold of" } else { "annotation on" };
             let by = format!("{}: {how} {}/{name}", context.config.site, kind.name().to_lowercase());
             let record = HoldRecord { by, reason, since: wall() };
-            let held = arbiter.set_hold(&said.hold, &record).await.map_err(|error| told(&error))?;
+            let held = arbiter.set_hold(&said.hold, &record, scribe).await.map_err(|error| told(&error))?;
             tracing::warn!(hold = ?said.hold, reason = held.value.reason, "held");
             board.enter_hold(said.hold.clone(), held.revision, Some(Some(held.value)));
             annotate(context, kind, name, &[(stamp, Some(stamp_of(held.revision, generation)))]).await
@@ -154,7 +165,7 @@ async fn carry_out(context: &Context, kind: Kind, name: &str, said: &Said, act: 
         Act::Stamp(revision) => annotate(context, kind, name, &[(stamp, Some(stamp_of(revision, generation)))]).await,
         Act::Lift(revision) => {
             // The annotations last: should this replica die in between, the next one finds what it has to do.
-            let gone = arbiter.clear_hold(&said.hold, revision).await.map_err(|error| told(&error))?;
+            let gone = arbiter.clear_hold(&said.hold, revision, scribe).await.map_err(|error| told(&error))?;
             if !gone {
                 return Ok(());
             }

@@ -5,6 +5,7 @@
 
 use super::picture::{Picture, ReadySince, wall};
 use super::{JournalHeld, orders, shown, unasked};
+use crate::audit::wrote;
 use crate::chain::Chain;
 use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_arbiter::records::{RequestRecord, Versioned};
+use tandem_arbiter::txn::Scribe;
 use tandem_core::failover::{AcceptDataLoss, Approval, ExecutionKind, Reason};
 use tandem_crds::validation::broken_rules;
 use tandem_crds::{Failover, FailoverSelector, FailoverStatus, FailoverType, GroupMove, Why};
@@ -166,7 +168,7 @@ async fn reconcile(
             )
         }
         None => match resolve(context, picture, failover) {
-            Ok(record) => match put(context, id, 0, &record).await? {
+            Ok(record) => match put(context, failover, id, None, &record).await? {
                 Ok(record) => {
                     tracing::info!(
                         request = id, kind = ?record.kind, from = record.from, to = record.to, groups = record.groups.len(),
@@ -203,21 +205,25 @@ async fn hear(
     if next == held.value {
         return Ok(Ok(next));
     }
-    put(context, id, held.revision, &next).await
+    put(context, failover, id, Some(&held), &next).await
 }
 
-/// Puts a request; the one that is there where it was put before.
+/// Puts a request that an object asks for; the one that is there where it was put before.
 async fn put(
     context: &Context,
+    failover: &Failover,
     id: &str,
-    known: i64,
+    before: Option<&Versioned<RequestRecord>>,
     record: &RequestRecord,
 ) -> Result<Result<RequestRecord, Why>, String> {
     if context.link.leadership().is_none() {
         return Err("this replica does not lead its site any more".to_owned());
     }
-    let found =
-        context.link.arbiter().put_request(id, known, record).await.map_err(|error| Chain(&error).to_string())?;
+    // Whoever wrote the object; the names on it are what they say.
+    let actor = wrote(context, &failover.metadata);
+    let scribe = Some(Scribe { actor: &actor, at: wall() });
+    let put = context.link.arbiter().put_request(id, before, record, scribe).await;
+    let found = put.map_err(|error| Chain(&error).to_string())?;
     context.link.board().enter_request(id, found.clone());
     Ok(if found.value.same_request(record) { Ok(found.value) } else { Err(taken(id)) })
 }

@@ -4,6 +4,7 @@
 //! Every replica counts for itself, and may count less than another: it started later. What binds them is the brake's record
 //! in the arbiter, which all of them watch.
 
+use crate::audit::wrote;
 use crate::chain::Chain;
 use crate::cluster::ObjectName;
 use crate::context::Context;
@@ -208,7 +209,9 @@ impl Sluice {
                 }
                 (Some(_), Some(record)) if confirmation(context) == Some(record) => {
                     let by = format!("annotation on datacentre/{}", context.config.site);
-                    if let Err(error) = context.link.confirm_brake(record, &by).await {
+                    let object = own(context, &own_data_centre(&context.config.site));
+                    let actor = wrote(context, &object.map(|object| object.metadata.clone()).unwrap_or_default());
+                    if let Err(error) = context.link.confirm_brake(record, &by, &actor).await {
                         tracing::warn!(error = %Chain(&error), "the confirmation could not be recorded; trying again");
                     }
                 }

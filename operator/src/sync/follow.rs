@@ -2,6 +2,7 @@
 
 use super::local::Local;
 use super::{SyncError, settled};
+use crate::audit::wrote;
 use crate::cluster::{Cluster, reference};
 use crate::context::Context;
 use crate::queue::Outcome;
@@ -98,9 +99,10 @@ pub(super) async fn keep(
 ) -> Result<(), SyncError> {
     let Some(seed) = conflict else { return Ok(()) };
     let (key, id) = (seed.key.clone(), seed.id.clone());
+    let metadata = local.object.as_ref().map(|object| object.metadata.clone()).unwrap_or_default();
     context
         .link
-        .record_conflict(seed)
+        .record_conflict(seed, &wrote(context, &metadata))
         .await
         .map_err(|source| SyncError::Arbiter { key: key.clone(), source: Box::new(source) })?;
     context.cluster.metrics.conflicts.with_label_values(&[key.kind.name()]).inc();

@@ -3,6 +3,7 @@
 use super::follow::{create, keep, quarantined};
 use super::local::Local;
 use super::{SyncError, feed, settled};
+use crate::audit;
 use crate::cluster::REQUEST_TIMEOUT;
 use crate::context::Context;
 use crate::index::{group_of, typed};
@@ -125,8 +126,9 @@ async fn send(
     if let Some(group) = &judged.own_group {
         ensure_group(context, group, key, &candidate).await?;
     }
+    let edit = audit::published(context, local.object.as_deref(), published, &candidate);
     let record = Record::Live(candidate);
-    match context.link.publish(Publication { record: record.clone(), base, ledger: judged.ledger }).await {
+    match context.link.publish(Publication { record: record.clone(), base, ledger: judged.ledger, edit }).await {
         Ok(revision) => {
             feed::record_changed(context, Versioned::new(revision, record));
             local.stamp(id, revision).await?;
@@ -292,7 +294,8 @@ async fn bury(
         deleted_at: now(),
     };
     let record = Record::Tombstone(tombstone);
-    match context.link.publish(Publication { record: record.clone(), base, ledger }).await {
+    let edit = audit::buried(context, key);
+    match context.link.publish(Publication { record: record.clone(), base, ledger, edit }).await {
         Ok(revision) => feed::record_changed(context, Versioned::new(revision, record)),
         Err(LinkError::OverBudget { message }) => {
             let problem = Problem { reason: Reason::DeletionRefused, path: String::new(), message };

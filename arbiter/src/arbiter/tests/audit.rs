@@ -9,7 +9,7 @@ use crate::records::{Hold, HoldRecord, Key};
 use crate::store::{Loss, SimStore, Store, StoreError};
 use crate::txn::{self, Compare, Op, Txn};
 
-fn draft(id: &str) -> Draft {
+pub(super) fn draft(id: &str) -> Draft {
     Draft {
         id: id.into(),
         at: Timestamp::UNIX_EPOCH,
@@ -24,7 +24,7 @@ fn draft(id: &str) -> Draft {
     }
 }
 
-async fn whole(arbiter: &Arbiter<SimStore>) -> Vec<Entry> {
+pub(super) async fn whole(arbiter: &Arbiter<SimStore>) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut from = Some(1);
     while let Some(at) = from {

@@ -144,7 +144,7 @@ proptest! {
                     };
                     let record = ConflictRecord::new(seed, jiff::Timestamp::UNIX_EPOCH);
                     loop {
-                        match arbiter.record_conflict(&record).await {
+                        match arbiter.record_conflict(&record, None).await {
                             Ok(new) => return new,
                             Err(StoreError::Unknown(_)) => {}
                             Err(other) => panic!("{other:?}"),

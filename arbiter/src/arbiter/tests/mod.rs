@@ -5,6 +5,7 @@ mod data;
 mod idempotency;
 mod moves;
 mod operations;
+mod pending;
 mod promises;
 
 use std::collections::BTreeMap;
@@ -56,13 +57,13 @@ fn spec_record(kind: Kind, name: &str, generation: i64, spec: &Value) -> SpecRec
 
 fn app(name: &str, generation: i64, base: i64) -> Publication {
     let record = spec_record(Kind::Application, name, generation, &json!({"generation": generation}));
-    Publication { base, record, rider: Rider::None }
+    Publication { base, record, rider: Rider::None, edit: None }
 }
 
 fn bury(publication: &Publication, base: i64, rider: Rider) -> Burial {
     let SpecRecord { id, key, origin, .. } = publication.record.clone();
     let origin = Origin { generation: origin.generation + 1, ..origin };
-    Burial { base, tombstone: Tombstone { id, key, origin, deleted_at: Timestamp::UNIX_EPOCH }, rider }
+    Burial { base, tombstone: Tombstone { id, key, origin, deleted_at: Timestamp::UNIX_EPOCH }, rider, edit: None }
 }
 
 fn pods(pods: u64) -> Amounts {
@@ -75,13 +76,14 @@ fn unit(budget: u64, generation: i64, base: i64) -> Publication {
         base,
         record: spec_record(Kind::Unit, "audit", generation, &json!({"budget": budget})),
         rider: Rider::Ledger { unit: "audit".into(), change: Change::Budget(budget) },
+        edit: None,
     }
 }
 
 fn environment(name: &str, asks: u64, generation: i64, base: i64) -> Publication {
     let record = spec_record(Kind::Environment, name, generation, &json!({"pods": asks}));
     let change = Change::Claim { environment: name.into(), id: record.id.clone(), amounts: pods(asks) };
-    Publication { base, record, rider: Rider::Ledger { unit: "audit".into(), change } }
+    Publication { base, record, rider: Rider::Ledger { unit: "audit".into(), change }, edit: None }
 }
 
 fn spec_key(publication: &Publication) -> Key {

@@ -1,18 +1,22 @@
 //! Moves whose answers are lost.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tandem_core::audit::{Actor, Entry as AuditEntry, operator};
 use tandem_core::failover::{ExecutionKind, Journal, Step};
+use tandem_core::sync::spec_hash;
 
 use super::super::{Arbiter, GroupMoved, MoveError};
 use super::lead;
+use super::pending::{drained, history};
 use crate::membership::Timing;
 use crate::peers::PeerWatch;
-use crate::records::{Entry, GroupRecord, JournalSeen, Key, Versioned};
-use crate::store::{Loss, SimStore};
+use crate::records::{Entry, GroupRecord, JournalSeen, Key, Versioned, decode};
+use crate::store::{Event, Loss, SimStore};
 use crate::testing::{at, journal};
-use crate::txn::{self, Acting, Move, NotAllowed, Op, Txn};
+use crate::txn::{self, Acting, Move, NotAllowed, Op, Scribe, Txn};
 
 struct World {
     store: SimStore,
@@ -29,13 +33,15 @@ fn world() -> World {
     World { a: Arbiter::new(store.clone(), "dc-a"), b: Arbiter::new(store.clone(), "dc-b"), store, leaders }
 }
 
+static OPERATOR: LazyLock<Actor> = LazyLock::new(|| operator("op-0"));
+
 impl World {
     fn a(&self) -> Acting<'static> {
-        Acting::new("dc-a", self.leaders.0)
+        Acting::new("dc-a", self.leaders.0).by(Scribe { actor: &OPERATOR, at: jiff::Timestamp::UNIX_EPOCH })
     }
 
     fn b(&self) -> Acting<'static> {
-        Acting::new("dc-b", self.leaders.1)
+        Acting::new("dc-b", self.leaders.1).by(Scribe { actor: &OPERATOR, at: jiff::Timestamp::UNIX_EPOCH })
     }
 
     async fn begun(&self) -> GroupMoved {
@@ -158,7 +164,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     /// Both sites try what they like, with answers lost: the epoch only grows, by one at a time; no two records share an
-    /// epoch and differ in who is active; record and journal never disagree.
+    /// epoch and differ in who is active; record and journal never disagree. And every entry of every journal stands in the
+    /// audit chain of one site, once.
     #[test]
     fn epochs_only_grow_whoever_tries_what(
         deeds in prop::collection::vec(prop_oneof![
@@ -234,7 +241,21 @@ proptest! {
                     let entry = next(&seen, if committed { Step::Completed } else { Step::RolledBack });
                     let _ = driver.0.finish(driver.1, Move { record: &now, entry: &entry }).await;
                 }
+                if n % 5 == 0 {
+                    let _ = target.audit_chain_pending(3).await;
+                }
             }
+            let mut audited: Vec<String> = Vec::new();
+            for site in [&world.a, &world.b] {
+                audited.extend(drained(site).await.into_iter().filter_map(|entry: AuditEntry| entry.after));
+            }
+            let mut written: Vec<String> = history(&world.store, &Key::executions()).iter().filter_map(|event| match event {
+                Event::Put(kv) => Some(spec_hash(&serde_json::to_value(decode::<Journal>(&kv.value).unwrap()).unwrap())),
+                Event::Delete { .. } => None,
+            }).collect();
+            audited.sort_unstable();
+            written.sort_unstable();
+            prop_assert_eq!(audited, written);
             Ok(())
         })?;
     }

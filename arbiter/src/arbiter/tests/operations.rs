@@ -134,6 +134,7 @@ async fn a_group_keeps_its_epoch_over_deletion_and_return() {
         base,
         record: spec_record(Kind::FailoverGroup, "city-app", generation, &json!({})),
         rider: Rider::Group { preferred: preferred.into() },
+        edit: None,
     };
     let first = arbiter.publish(&mandate, publication(1, 0, "dc-a")).await.unwrap();
     assert_eq!(group(&store, "city-app"), GroupRecord::first("dc-a"));
@@ -154,7 +155,7 @@ async fn the_authoritys_own_group_can_be_published_and_never_retired() {
     let store = SimStore::default();
     let (arbiter, mandate) = founded(&store).await;
     let record = spec_record(Kind::FailoverGroup, PLATFORM, 1, &json!({}));
-    let publication = Publication { base: 0, record, rider: Rider::Group { preferred: "dc-b".into() } };
+    let publication = Publication { base: 0, record, rider: Rider::Group { preferred: "dc-b".into() }, edit: None };
     let published = arbiter.publish(&mandate, publication.clone()).await.unwrap();
     arbiter.tombstone(&mandate, bury(&publication, published.revision, Rider::Retire)).await.unwrap();
     assert_eq!(group(&store, PLATFORM), GroupRecord::first("dc-a"));
@@ -261,11 +262,14 @@ async fn the_brake_is_recorded_once_and_each_trip_needs_its_own_confirmation() {
     assert_eq!(b.trip_brake(&record).await.unwrap(), trip, "already recorded");
     assert_eq!(tandem_core::sync::Tripped::from(trip.value.tripped.clone()), tripped);
     let word = || Confirmation { by: "ops".into(), at };
-    assert!(!a.confirm_brake("dc-b", trip.revision - 1, word()).await.unwrap());
-    assert!(a.confirm_brake("dc-b", trip.revision, word()).await.unwrap());
+    assert!(!a.confirm_brake("dc-b", trip.revision - 1, word(), None).await.unwrap());
+    assert!(a.confirm_brake("dc-b", trip.revision, word(), None).await.unwrap());
     let confirmed = b.brake("dc-b").await.unwrap().unwrap();
     assert_eq!(confirmed.value.confirmed, Some(word()));
-    assert!(a.confirm_brake("dc-b", trip.revision, word()).await.unwrap(), "said twice, it is confirmed all the same");
+    assert!(
+        a.confirm_brake("dc-b", trip.revision, word(), None).await.unwrap(),
+        "said twice, it is confirmed all the same"
+    );
     let second = b.trip_brake(&record).await.unwrap();
     assert!(second.revision > confirmed.revision, "another trip takes the place of one that was confirmed");
     assert_eq!(second.value.confirmed, None);

@@ -92,6 +92,17 @@ fn an_entry_has_an_end() {
 }
 
 #[test]
+fn a_draft_that_waits_fits_once_its_turn_comes() {
+    let long = "\u{1}".repeat(ENTRY_BYTES);
+    let actor = Actor { name: long.clone(), roles: vec![long.clone(); 50], via: long.clone() };
+    let (action, object, trace) = (long.clone(), long.clone(), Some(long.clone()));
+    let large = Draft { id: long.clone(), actor, action, object, before: Some(long), trace, ..draft(1) };
+    assert!(Head::genesis(SITE).entry(SITE, large.clone()).is_err());
+    Head::genesis(SITE).entry(SITE, large.fitting()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(draft(1).fitting(), draft(1), "and otherwise nothing is cut");
+}
+
+#[test]
 fn segments_follow_each_other() {
     let entries = chain(7);
     let at = Timestamp::UNIX_EPOCH;
