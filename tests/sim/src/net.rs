@@ -83,6 +83,7 @@ pub struct Link {
 struct Host {
     place: Place,
     boot: BootClock,
+    boots: u32,
     wall: i64,
     ppm: i64,
 }
@@ -152,7 +153,7 @@ impl Net {
     /// A new machine. `ppm` is by how many millionths its boot clock runs fast, `age` what it shows at the start and `wall` by
     /// how many microseconds its wall clock is wrong.
     pub fn add_host(&mut self, place: Place, ppm: i64, age: Micros, wall: i64) -> HostId {
-        self.hosts.push(Host { place, boot: BootClock::new(0, age, ppm), wall, ppm });
+        self.hosts.push(Host { place, boot: BootClock::new(0, age, ppm), boots: 0, wall, ppm });
         HostId(u16::try_from(self.hosts.len() - 1).unwrap_or(u16::MAX))
     }
 
@@ -214,6 +215,13 @@ impl Net {
         self.host(node).boot.read(now)
     }
 
+    /// How often a process's machine was started anew: what tells one boot from another, as `boot_id` does in a kernel. The
+    /// clock does not: it may show more than before by the time somebody looks.
+    #[must_use]
+    pub fn boots(&self, node: NodeId) -> u32 {
+        self.host(node).boots
+    }
+
     /// How long it takes in real time until the boot clock of a process's machine has gone on by this much.
     #[must_use]
     pub fn real(&self, node: NodeId, local: Micros) -> Micros {
@@ -242,6 +250,7 @@ impl Net {
     pub fn reboot(&mut self, host: HostId, now: Micros) {
         let host = &mut self.hosts[usize::from(host.0)];
         host.boot = BootClock::new(now, 0, host.ppm);
+        host.boots += 1;
     }
 
     /// One direction between two places.

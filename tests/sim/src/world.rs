@@ -144,6 +144,12 @@ impl<E: Debug> Ctx<E> {
         self.fabric.net.boot_clock(node, self.now())
     }
 
+    /// Which boot of its machine a process runs in.
+    #[must_use]
+    pub fn boots(&self, node: NodeId) -> u32 {
+        self.fabric.net.boots(node)
+    }
+
     /// What a process's wall clock shows now.
     #[must_use]
     pub fn wall_clock(&self, node: NodeId) -> i64 {

@@ -63,7 +63,7 @@ pub enum Msg {
     PollTick,
     ReportTick,
     WriteTick,
-    Commit { begun: Micros, epoch: u64, position: u64, boot: u64 },
+    Commit { begun: Micros, epoch: u64, position: u64, boot: u32 },
 }
 
 /// The world.

@@ -41,8 +41,7 @@ pub(super) struct Database {
     follows: u64,
     // In memory that outlives the process, but not the machine.
     file: Option<GateFile>,
-    boot: u64,
-    last_seen: Micros,
+    boot: u32,
     // In the process.
     agent: Option<Agent>,
     polls: BTreeMap<u64, Micros>,
@@ -72,8 +71,7 @@ impl Database {
             highest: Token::default(),
             follows: 1,
             file: None,
-            boot: 1,
-            last_seen: 0,
+            boot: 0,
             agent: None,
             polls: BTreeMap::new(),
             poll: 0,
@@ -102,7 +100,6 @@ impl Database {
         match what {
             Happening::Started => self.start(ctx),
             Happening::Stopped => {
-                self.last_seen = ctx.boot_clock(self.node);
                 self.file = self.agent.take().map(|agent| agent.file().clone());
             }
             Happening::Event(message) => self.event(ctx, facts, &message),
@@ -116,10 +113,10 @@ impl Database {
     }
 
     fn start(&mut self, ctx: &mut Ctx<Msg>) {
-        let now = ctx.boot_clock(self.node);
-        if now < self.last_seen {
+        let boot = ctx.boots(self.node);
+        if boot != self.boot {
             // The machine was started anew: what was in memory is gone.
-            self.boot += 1;
+            self.boot = boot;
             self.file = None;
         }
         let agent = Agent::new(self.name(), &self.boot_id(), self.file.take());
