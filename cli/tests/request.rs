@@ -3,6 +3,8 @@
 
 #[path = "request/calls.rs"]
 mod calls;
+#[path = "request/contract.rs"]
+mod contract;
 #[path = "request/server.rs"]
 mod server;
 #[path = "request/texts.rs"]

@@ -16,6 +16,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
 /// How long a call may take: longer than the API itself takes to say that it took too long.
 const CALL: Duration = Duration::from_secs(45);
 /// The longest answer that is read, in bytes: a page of requests with all their applications.
@@ -110,7 +112,11 @@ impl Https {
             }
             None => config.with_no_client_auth(),
         };
-        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(CONNECT));
+        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1();
+        let connector = connector.wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(20)).build(connector);
         Ok(Self { client })
     }

@@ -121,7 +121,7 @@ fn asked(rows: &mut Rows, item: &Item, against: &Against, lang: Lang) {
         rows.some(lang.say("application", "应用"), described(application, lang));
     }
     for decision in &spec.decisions {
-        rows.some(lang.say("decided", "审批"), decided(decision, lang));
+        rows.some(lang.say("decided", "审批"), decided(decision, &item.digest, lang));
     }
     for (what, word) in
         [(lang.say("withdrawn", "撤回"), &spec.withdrawn), (lang.say("called off", "撤销删除"), &spec.undone)]
@@ -132,12 +132,14 @@ fn asked(rows: &mut Rows, item: &Item, against: &Against, lang: Lang) {
     }
 }
 
-/// Who decided what, and with which words.
-pub(super) fn decided(decision: &Decision, lang: Lang) -> String {
+/// Who decided what, and with which words. On content of another digest than it has now, a decision counts for nothing.
+pub(super) fn decided(decision: &Decision, digest: &str, lang: Lang) -> String {
     let (by, what, of) = (clean(&decision.by), outcome(decision.outcome, lang), role(decision.role, lang));
     let note = noted(&decision.note, lang);
     let at = minute(&decision.at);
-    lang.say(format!("{by} {what} as {of}, {at}{note}"), format!("{by} 以{of}身份{what}，{at}{note}"))
+    let counts = decision.digest == digest;
+    let before = if counts { "" } else { lang.say(" (on what it said before)", "（针对变更前的内容）") };
+    lang.say(format!("{by} {what} as {of}, {at}{before}{note}"), format!("{by} 以{of}身份{what}，{at}{before}{note}"))
 }
 
 fn noted(note: &str, lang: Lang) -> String {

@@ -23,7 +23,7 @@ pub fn transitions(before: Option<&Item>, after: &Item, now: Timestamp, lang: La
     }
     let told = before.map_or(0, |before| before.spec.decisions.len());
     for decision in after.spec.decisions.iter().skip(told) {
-        lines.push(format!("{time} {name} {}", decided(decision, lang)));
+        lines.push(format!("{time} {name} {}", decided(decision, &after.digest, lang)));
     }
     let empty = EnvironmentRequestStatus::default();
     let status = after.status.as_ref().unwrap_or(&empty);

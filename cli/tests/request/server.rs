@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum_server::tls_rustls::RustlsConfig;
@@ -183,7 +184,7 @@ pub(crate) fn problem(status: u16, retry_after: Option<u32>, title: &str, more: 
     let mut body = json!({"type": "/docs/problems#x", "title": title, "status": status, "detail": "so it is"});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let mut response = json_answer(status, &body);
-    response.headers_mut().extend(retry_after.map(|after| (axum::http::header::RETRY_AFTER, after.into())));
+    response.headers_mut().extend(retry_after.map(|after| (RETRY_AFTER, after.into())));
     response
 }
 

@@ -18,7 +18,8 @@ fn decided() -> Item {
         "environment": "health-prod",
         "quota": {"cpu": "8", "memory": "32Gi", "storage": "200Gi", "pods": 60},
         "applications": [{"name": "booking", "spec": {"displayName": {"zh": "预约挂号"}, "components":
-            [{"name": "web", "image": "registry.city.example/health/booking:2.1"}]}}],
+            [{"name": "web", "image": "registry.city.example/health/booking:2.1",
+                "resources": {"cpu": "500m", "memory": "1Gi"}}]}}],
         "reason": "winter season\u{1b}[2J",
         "requestedBy": {"name": "li"},
         "submittedAt": "2026-03-01T08:00:00Z",
@@ -31,7 +32,9 @@ fn decided() -> Item {
     let status = json!({"phase": "PartiallyProvisioned", "message": "not done yet at dc-b", "messageZh": "以下站点尚未完成：dc-b",
         "provisioning": [{"site": "dc-a", "generation": 3, "phase": "Provisioned"},
             {"site": "dc-b", "generation": 0, "phase": "Waiting", "message": "the site has not reported"}]});
-    read(item(spec, status))
+    let mut decided = read(item(spec, status));
+    decided.spec.decisions[1].digest.clone_from(&decided.digest);
+    decided
 }
 
 fn against() -> Against {

@@ -1,11 +1,18 @@
 //! Following: what comes as events, also where the stream breaks off.
 
-use super::server::{Pki, Seen, json_answer, pending, problem, request, tandem};
+use super::server::{Pki, Seen, TOKEN, json_answer, pending, problem, request, tandem};
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::time::Duration;
+use tandem_cli::exit::Exit;
+use tandem_cli::language::Lang;
+use tandem_cli::request::access::Access;
+use tandem_cli::request::args::ApiArgs;
+use tandem_cli::request::client::Client;
+use tandem_cli::request::watch::{How, Pace, follow};
 
 fn is_stream(call: &Seen) -> bool {
     call.path == "/v1/requests/health-1/events"
@@ -171,4 +178,22 @@ async fn what_was_just_made_is_followed_also_where_it_does_not_show_yet() {
     let ran = tandem(&pki, &api, &what).await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
     assert_eq!(api.seen().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_falls_silent_is_taken_for_lost() {
+    let pki = Pki::new();
+    let api = pki
+        .serve(None, |_, nth| match nth {
+            0 => open_stream(vec![event("1", pending())]),
+            _ => stream(vec![event("2", provisioned()), END.to_owned()]),
+        })
+        .await;
+    let args = ApiArgs { api: Some(api.url.clone()), ca: Some(pki.file("ca.crt")), ..ApiArgs::default() };
+    let access = Access::new(&args, |name| (name == "TANDEM_TOKEN").then(|| TOKEN.to_owned())).unwrap();
+    let pace = Pace { silence: Duration::from_millis(500), ..Pace::default() };
+    let how = How { timeout: Some(Duration::from_secs(30)), fresh: true, pace };
+    let exit = follow(&mut Client::new(access, Lang::En), "health-1", how, Lang::En).await.unwrap();
+    assert_eq!(exit, Exit::Ok);
+    assert_eq!(api.seen()[1].header("last-event-id"), "1");
 }
