@@ -37,7 +37,8 @@ pub struct Problem {
     /// How long was waited before it was given up.
     pub waited: Duration,
     lang: Lang,
-    body: Body,
+    // Boxed, so that what may go wrong does not make every answer large.
+    body: Box<Body>,
 }
 
 impl std::error::Error for Problem {}
@@ -46,7 +47,7 @@ impl Problem {
     /// Reads an answer that is not what was asked for.
     #[must_use]
     pub fn read(status: u16, headers: &HeaderMap, body: &str, lang: Lang) -> Self {
-        let body = serde_json::from_str(body).unwrap_or_default();
+        let body = Box::new(serde_json::from_str(body).unwrap_or_default());
         Self { status, retry_after: retry_after(headers), waited: Duration::ZERO, lang, body }
     }
 

@@ -182,7 +182,8 @@ pub(crate) fn json_answer(status: u16, body: &Value) -> Response {
 /// A problem, with how long to wait where that is said.
 pub(crate) fn problem(status: u16, retry_after: Option<u32>, title: &str, more: Value) -> Response {
     let mut body = json!({"type": "/docs/problems#x", "title": title, "status": status, "detail": "so it is"});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let Value::Object(more) = more else { panic!("{more} is no object") };
+    body.as_object_mut().unwrap().extend(more);
     let mut response = json_answer(status, &body);
     response.headers_mut().extend(retry_after.map(|after| (RETRY_AFTER, after.into())));
     response
@@ -207,7 +208,10 @@ pub(crate) fn request(status: Value) -> Value {
 /// A request of this content.
 pub(crate) fn item(spec: Value, status: Value) -> Value {
     let read: EnvironmentRequestSpec = serde_json::from_value(spec.clone()).unwrap();
-    json!({"name": "health-3f9a0c417b2d", "generation": 1, "digest": content_digest(&read), "spec": spec, "status": status})
+    let mut whole = json!({"name": "health-3f9a0c417b2d", "generation": 1, "digest": content_digest(&read)});
+    whole["spec"] = spec;
+    whole["status"] = status;
+    whole
 }
 
 /// How it stands before anybody decided.
