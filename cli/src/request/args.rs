@@ -6,40 +6,47 @@ use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tandem_crds::{DecisionRole, Purpose, RequestPhase, RequestType};
 
-const REQUEST_EXAMPLES: &str = "\
+pub(super) const REQUEST_EXAMPLES: &str = "\
 Examples:
   export TANDEM_API=https://api.dc-a.city.example TANDEM_API_CA=ca.crt TANDEM_TOKEN_FILE=token
-  tandem request create --type create --environment health-new --cpu 4 --memory 8Gi --storage 100Gi --pods 20 \\
-      --display-name 卫健新业务 --reason 'registration opens in May' --watch        ask, and follow it / 申请并跟踪
-  tandem request list --phase pending                     what waits for a decision / 查看待审批的申请
-  tandem request get health-3f9a0c417b2d                  one request / 查看一项申请
-  tandem request approve health-3f9a0c417b2d --note 'as agreed'                   agree to it / 批准
-  tandem request watch health-3f9a0c417b2d                follow it until it ends / 跟踪至结束
+  tandem request create -f request.yaml --watch            ask, and follow it / 申请并跟踪
+  tandem request list --phase pending                      what waits for a decision / 待审批的申请
+  tandem request get health-3f9a0c417b2d                   one request / 查看一项申请
+  tandem request approve health-3f9a0c417b2d --note 'ok'   agree to it / 批准
+  tandem request watch health-3f9a0c417b2d                 follow it until it ends / 跟踪至结束
 
-How it goes: an agency asks (create); platform operators, and where the profile demands it security administrators, decide
-(approve, reject); both sites then carry it out (watch). Nobody decides their own request.
+How it goes: an agency asks (create). Platform operators decide, and where the security profile
+demands it security administrators too (approve, reject). Then both sites carry it out (watch).
+Nobody decides their own request.
 
-The API is reached with --api and --ca. You sign in with a client certificate (--cert, --key) or with a token: in a file
-(--token-file, read anew for every call) or in the environment (TANDEM_TOKEN); a token is never an argument, which others on the
-machine could read. What is given as an argument comes before what the environment says.
+Signing in: by a client certificate (--cert, --key) or by a token, in a file (--token-file, read
+anew for every call) or in the environment (TANDEM_TOKEN). A token is never an argument, which
+others on the machine could read. Arguments come before the environment.
 
-Each change is sent under an Idempotency-Key. Where no answer comes, send it again with the key that is shown: it is done once.
+Each change is sent under an Idempotency-Key. Where no answer comes, send it again with the key
+that is shown: it is done once.
 
-Exit codes: 0 done (watch: provisioned); 1 refused, or it ended otherwise; 2 wrong usage, or a file cannot be read; 3 the API
-cannot be reached, did not take the sign-in, or could not do it now.";
+Exit codes: 0 done (watch: provisioned); 1 refused, or it ended otherwise; 2 wrong usage, or a file
+cannot be read; 3 the API is not reached, does not take the sign-in, or cannot do it now.";
 
-const CREATE_EXAMPLES: &str = "\
+pub(super) const CREATE_EXAMPLES: &str = "\
 Examples:
-  tandem request create --type resize --environment health-prod --cpu 8 --memory 32Gi --storage 200Gi --pods 60 \\
-      --reason 'winter season'                            a quota is given in all, not in addition / 调整配额（总量）
-  tandem request create --type extend --environment health-lab --until 2027-06-30T00:00:00Z --reason 'the trial goes on'
-  tandem request create --type delete --environment health-old --reason 'replaced by health-prod' --watch
-  tandem request create -f request.yaml                   from a file / 使用文件
+  a new environment / 新建环境:
+    tandem request create --type create --environment health-new --display-name 卫健新业务 \\
+        --cpu 4 --memory 8Gi --storage 100Gi --pods 20 --reason 'registration opens' --watch
+  another quota, in all and not in addition / 调整配额（总量）:
+    tandem request create --type resize --environment health-prod \\
+        --cpu 8 --memory 32Gi --storage 200Gi --pods 60 --reason 'winter season'
+  kept longer / 延期:
+    tandem request create --type extend --environment health-lab \\
+        --until 2027-06-30T00:00:00Z --reason 'the trial goes on'
+  from a file / 使用文件:
+    tandem request create -f request.yaml
 
 A file, YAML or JSON, has the fields of the API's body (docs/openapi.json, NewRequest):
   type: Create
   environment: health-new
-  displayName: {zh: 卫健新业务, en: Health, new}
+  displayName: {zh: 卫健新业务, en: 'Health, new'}
   purpose: Test
   quota: {cpu: 4, memory: 8Gi, storage: 100Gi, pods: 20}
   members: [{group: health-developers, role: Administrator}]
@@ -321,7 +328,7 @@ pub struct DecideArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// What you have to say about it
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub note: String,
     /// In which role you decide; the one that you have where left out
     #[arg(long, value_enum, value_name = "ROLE", ignore_case = true)]
@@ -341,7 +348,7 @@ pub struct WordArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// What you have to say about it
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub note: String,
     /// How it is sent.
     #[command(flatten)]

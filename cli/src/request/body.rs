@@ -218,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_help_can_be_read() {
+        let help = super::super::args::CREATE_EXAMPLES;
+        let (_, example) = help.split_once("NewRequest):\n").unwrap();
+        let body = parsed(example.as_bytes(), "help").unwrap();
+        assert_eq!(body["displayName"], json!({"zh": "卫健新业务", "en": "Health, new"}));
+        assert_eq!(body["quota"]["cpu"], "4");
+        let wide = |text: &str| text.lines().filter(|line| line.chars().count() > 100).count();
+        assert_eq!((wide(help), wide(super::super::args::REQUEST_EXAMPLES)), (0, 0), "wider lines are broken anywhere");
+    }
+
+    #[test]
     fn what_is_wrong_with_a_file_names_file_and_line() {
         let told = |text: &[u8]| parsed(text, "request.yaml").unwrap_err().to_string();
         for (text, place) in [

@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 /// By what the API knows a call that is sent again.
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// That an answer was given before, under the same key.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// What a stream goes on after.
 const LAST: HeaderName = HeaderName::from_static("last-event-id");
 /// The shortest pause before something is sent again.
@@ -100,6 +102,12 @@ impl Client {
             let Answer { status, headers, body } =
                 self.access.https.send(request).await.map_err(|why| self.no_answer(why))?;
             if (200..300).contains(&status) {
+                if headers.contains_key(REPLAYED) {
+                    output::note(self.lang.say(
+                        "it was done before under this key: this is the answer of then",
+                        "此前已用同一 Idempotency-Key 执行过，以下为当时的应答",
+                    ));
+                }
                 return serde_json::from_slice(&body)
                     .map_err(|source| RequestError::Answer { api: self.access.base.clone(), source });
             }
