@@ -246,7 +246,7 @@ pub struct WhatArgs {
         conflicts_with = "file"
     )]
     pub kind: Option<TypeArg>,
-    /// The environment that it is about, by its full name: <unit>-<name>
+    /// The environment that it is about, by its full name, UNIT-NAME, such as health-prod
     #[arg(long, value_name = "NAME", required_unless_present = "file", conflicts_with = "file")]
     pub environment: Option<String>,
     /// The unit that asks; your own where left out
