@@ -4,6 +4,7 @@ use crate::arbiter::args::ArbiterCommand;
 use crate::audit::AuditCommand;
 use crate::failover::args::{FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
 use crate::language::Lang;
+use crate::request::args::RequestCommand;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,9 +18,11 @@ Examples:
   tandem groups --context dc-b                  where each group is active / 查看各组主用站点
   tandem failover plan --site dc-a              what a move would do / 查看切换计划
   tandem arbiter status                         how the arbiter stands, what to do / 查看仲裁状态
+  tandem request create -f request.yaml         ask for an environment / 申请环境
   tandem lab up                                 two data centres on this machine / 在本机启动两个数据中心
 
-Exit codes: 0 done; 1 input refused, or something is not ready; 2 wrong usage; 3 the cluster or the arbiter refused or did not answer.";
+Exit codes: 0 done; 1 input refused, or something is not ready; 2 wrong usage; 3 the cluster, the arbiter or the
+API refused or did not answer.";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -51,7 +54,7 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// The language of what is told about failovers; by LC_ALL, LC_MESSAGES or LANG where left out
+    /// The language of what is told about failovers and requests; by LC_ALL, LC_MESSAGES or LANG where left out
     #[arg(long, global = true, value_enum, value_name = "LANGUAGE")]
     pub lang: Option<Lang>,
 }
@@ -75,6 +78,9 @@ pub enum Command {
     /// Forbid promotions, and allow them again
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Ask for environments, decide on what was asked, follow it, through the REST API
+    #[command(subcommand)]
+    Request(Box<RequestCommand>),
     /// Look after the arbiter: how it stands, after a restore, a member that is replaced
     #[command(subcommand)]
     Arbiter(Box<ArbiterCommand>),

@@ -11,6 +11,7 @@ pub mod import;
 pub mod lab;
 pub mod language;
 pub mod output;
+pub mod request;
 pub mod status;
 
 use args::{Cli, Command};
@@ -60,6 +61,10 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
         Command::Failback(args) => told(failover::planned(*args, TypeArg::Failback, lang).await),
         Command::Hold(command) => told(failover::hold(command, lang).await),
         Command::Arbiter(command) => arbiter::run(*command, lang).await.unwrap_or_else(|error| {
+            output::error(&error);
+            error.exit()
+        }),
+        Command::Request(command) => request::run(*command, lang).await.unwrap_or_else(|error| {
             output::error(&error);
             error.exit()
         }),

@@ -4,8 +4,15 @@ use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 
 /// A table without lines, as kubectl has them.
 pub(crate) fn table<T: Into<comfy_table::Row>>(header: T) -> Table {
+    let mut table = bare();
+    table.set_header(header);
+    table
+}
+
+/// The same without a header.
+pub(crate) fn bare() -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 
