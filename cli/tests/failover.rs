@@ -81,7 +81,9 @@ async fn the_plan_is_the_one_that_the_rest_api_shows() {
     let what = SelectArgs { groups: ["tax", "hall"].map(str::to_owned).to_vec(), ..SelectArgs::default() };
     let args = MoveArgs { select: what, to: Some("dc-b".into()), ..MoveArgs::default() };
     let plan = plan(&view, &args.wanted(Some(FailoverType::Switchover))).unwrap();
-    assert_eq!(serde_json::to_value(plan).unwrap(), example["plan"]);
+    // As it is written and read.
+    let shown: Value = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+    assert_eq!(shown, example["plan"]);
 }
 
 #[test]
