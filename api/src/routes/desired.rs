@@ -1,8 +1,8 @@
 //! Writing what is wanted of an object: made where it is not there, replaced where it is. One way for every kind.
 
 use crate::acts::{Call, Deed, Done, Place, audited, durable, once};
-use crate::objects::{ObjectRef, Scene};
 use crate::objects::writer::{create, fresh, replace};
+use crate::objects::{ObjectRef, Scene};
 use crate::problem::{Fault, FieldFault, Problem};
 use crate::state::AppState;
 use axum::response::Response;
