@@ -38,8 +38,10 @@ pub enum Action {
     ReadFailoverGroups,
     /// Change failover groups, hold them.
     WriteFailoverGroups,
-    /// See failovers and what one would do.
+    /// See failovers.
     ReadFailovers,
+    /// See what a failover would do: it names every unit's groups.
+    PlanFailovers,
     /// Ask for failovers, approve and abort them.
     WriteFailovers,
     /// See security profiles.
@@ -58,7 +60,7 @@ pub enum Action {
 
 impl Action {
     /// Every one.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ReadUnits,
         Self::WriteUnits,
         Self::ReadEnvironments,
@@ -74,6 +76,7 @@ impl Action {
         Self::ReadFailoverGroups,
         Self::WriteFailoverGroups,
         Self::ReadFailovers,
+        Self::PlanFailovers,
         Self::WriteFailovers,
         Self::ReadSecurityProfiles,
         Self::WriteSecurityProfiles,
@@ -110,7 +113,7 @@ pub fn reach(action: Action, role: Role) -> Reach {
         | Action::ReadSecurityProfiles => [Own, Own, All, All, All],
         Action::WriteRequests | Action::WriteApplications => [Own, No, No, No, No],
         Action::UndoRequests => [Own, No, All, No, No],
-        Action::ReadDataCentres => [No, No, All, All, All],
+        Action::ReadDataCentres | Action::PlanFailovers => [No, No, All, All, All],
         Action::WriteUnits
         | Action::DecideForPlatform
         | Action::WriteDataCentres
@@ -206,6 +209,7 @@ mod tests {
         ReadFailoverGroups     o o A A A
         WriteFailoverGroups    - - A - -
         ReadFailovers          o o A A A
+        PlanFailovers          - - A A A
         WriteFailovers         - - A - -
         ReadSecurityProfiles   o o A A A
         WriteSecurityProfiles  - - - A -

@@ -1,5 +1,5 @@
 //! What both sites share, as the handlers need it: who has authority, the audit chain, what was answered to a request that is
-//! sent again, promises of a unit's budget, and what is published. All of it is the arbiter's.
+//! sent again, promises of a unit's budget, what is published, and the failovers that were asked for. All of it is the arbiter's.
 //!
 //! What cannot be known or written is a problem, never a guess.
 
@@ -12,7 +12,7 @@ use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::{
     AuditError, AuditPage, Claimed, Completion, IdempotencyError, PromiseError, ReadError, Receipt,
 };
-use tandem_arbiter::records::{AnswerRecord, IdempotencyRecord};
+use tandem_arbiter::records::{AnswerRecord, IdempotencyRecord, RequestRecord};
 use tandem_arbiter::store::Store;
 use tandem_core::audit::{Draft, Segment};
 use tandem_core::ledger::Change;
@@ -58,6 +58,8 @@ pub trait Coordination: Send + Sync {
     fn promise<'a>(&'a self, authority: i64, unit: &'a str, change: &'a Change) -> Answer<'a, ()>;
     /// From where an object was published last; `None` where it is not, or was deleted.
     fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Origin>>;
+    /// A failover that was asked for, as both sites read it; `None` while no operator has taken it in.
+    fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>>;
 }
 
 /// The arbiter, by a store.
@@ -164,6 +166,14 @@ impl<S: Store> Coordination for ByArbiter<S> {
                 Record::Live(live) => Some(live.origin),
                 Record::Tombstone(_) => None,
             }))
+        }
+        .boxed()
+    }
+
+    fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>> {
+        async move {
+            let found = self.arbiter.request(id).await.map_err(|error| unreachable(&error))?;
+            Ok(found.map(|found| found.value))
         }
         .boxed()
     }

@@ -189,4 +189,8 @@ named_schema! {
     crate::routes::requests::create::NewRequest => "NewRequest",
     crate::routes::requests::change::NewDecision => "NewDecision",
     crate::routes::requests::change::NewWord => "NewWord",
+    crate::routes::failovers::plan::NewPlan => "NewPlan",
+    crate::routes::failovers::plan::PlanItem => "FailoverPlan",
+    crate::routes::failovers::create::NewFailover => "NewFailover",
+    crate::routes::failovers::change::NewWish => "NewWish",
 }

@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_cli::exit::Exit;
-use tandem_cli::failover::args::AskArgs;
+use tandem_cli::failover::args::{AskArgs, MoveArgs, SelectArgs};
 use tandem_cli::failover::ask::{self, AskError};
 use tandem_cli::failover::change::{Change, ChangeError, approve, change};
 use tandem_cli::failover::hold::{self, HoldError, Target};
-use tandem_cli::failover::plan::{PlanError, Wanted, plan};
 use tandem_cli::failover::watch::{How, WatchError, follow, latest, next};
 use tandem_cli::failover::{board, groups, shown_plan, transitions, who};
 use tandem_cli::language::Lang;
-use tandem_crds::{DataLoss, Failover, FailoverSelector, FailoverType};
+use tandem_core::plan::{Wanted, plan};
+use tandem_crds::{Failover, FailoverSelector, FailoverType};
 
 const QUICK: How = How { terminal: false, timeout: Some(Duration::from_secs(20)), poll: Duration::from_millis(1) };
 
@@ -54,17 +54,6 @@ fn a_plan_says_what_would_be_refused_and_who_waits_for_it() {
 }
 
 #[test]
-fn groups_in_a_circle_are_in_no_wave() {
-    let mut view = view();
-    view.groups.get_mut("ledger").unwrap().spec.depends_on = vec!["tax".into()];
-    let plan = plan(&view, &these(&["ledger", "tax", "hall"], None)).unwrap();
-    let unmovable: Vec<&str> = plan.unmovable.iter().map(|group| group.name.as_str()).collect();
-    assert_eq!(unmovable, ["ledger", "tax"]);
-    assert!(plan.unmovable.iter().all(|group| group.refused[0].reason == "DependsOnStuck"));
-    assert_eq!(plan.waves.len(), 1);
-}
-
-#[test]
 fn a_lost_site_is_left_by_failover() {
     let mut view = view();
     view.sites.get_mut("dc-a").unwrap().status.as_mut().unwrap().heard = Some(false);
@@ -74,53 +63,27 @@ fn a_lost_site_is_left_by_failover() {
 }
 
 #[test]
-fn a_living_site_is_not_failed_over() {
-    let plan = plan(&view(), &these(&["hall"], Some(FailoverType::Failover))).unwrap();
-    let reasons: Vec<&str> = plan.groups().flat_map(|group| &group.refused).map(|why| why.reason.as_str()).collect();
-    assert_eq!(reasons, ["HolderAlive"]);
-}
-
-#[test]
-fn missing_information_refuses() {
-    let mut view = view();
-    view.groups.get_mut("hall").unwrap().status.as_mut().unwrap().readiness = None;
-    view.groups.get_mut("tax").unwrap().status = None;
-    let reasons = |name: &str| {
-        let wanted = Wanted { to: Some("dc-b".into()), ..these(&[name], None) };
-        let plan = plan(&view, &wanted).unwrap();
-        plan.groups().flat_map(|group| group.refused.clone()).map(|why| why.reason).collect::<Vec<_>>()
-    };
-    assert_eq!(reasons("hall"), ["RoomUnknown"]);
-    assert_eq!(reasons("tax"), ["StaleView"]);
-}
-
-#[test]
-fn consent_to_a_loss_takes_two_people_and_an_unplanned_move() {
-    let mut view = view();
-    view.sites.get_mut("dc-a").unwrap().status.as_mut().unwrap().heard = Some(false);
-    let loss = Some(DataLoss { max_seconds: Some(30) });
-    let wanted = Wanted { accept_data_loss: loss, ..these(&["hall"], Some(FailoverType::Failover)) };
-    assert_eq!(plan(&view, &wanted).unwrap().approvals_wanted, 2);
-    let planned = Wanted { kind: Some(FailoverType::Switchover), ..wanted };
-    assert_eq!(plan(&view, &planned).unwrap_err(), PlanError::FailoverOnly("--accept-data-loss"));
-}
-
-#[test]
-fn what_is_not_known_is_named() {
-    let mut view = view();
-    let told = |view: &_, wanted: &Wanted| plan(view, wanted).unwrap_err().to_string();
-    assert!(told(&view, &these(&["hall", "nowhere"], None)).contains("no failover group nowhere"));
-    assert!(told(&view, &Wanted { to: Some("dc-c".into()), ..all(None) }).contains("the sites are dc-a and dc-b"));
-    let unit = FailoverSelector { unit: Some("nobody".into()), ..FailoverSelector::default() };
-    assert!(told(&view, &Wanted { selector: unit, ..Wanted::default() }).contains("unit nobody"));
-    view.groups.get_mut("hall").unwrap().status.as_mut().unwrap().active_site = Some("dc-b".into());
-    assert!(told(&view, &all(None)).contains("active at dc-a and dc-b: say where"));
-    let failback = plan(&view, &all(Some(FailoverType::Failback))).unwrap();
-    assert_eq!(failback.to, "dc-a");
-    let moving: Vec<&str> = failback.groups().map(|group| group.name.as_str()).collect();
-    assert_eq!(moving, ["hall"], "the others are home already");
-    let nothing = plan(&fixtures::view(), &all(Some(FailoverType::Failback))).unwrap();
+fn a_plan_that_moves_nothing_says_so() {
+    let nothing = plan(&view(), &all(Some(FailoverType::Failback))).unwrap();
     insta::assert_snapshot!("plan_nothing", shown_plan(&nothing, Lang::En));
+}
+
+#[tokio::test]
+async fn the_plan_is_the_one_that_the_rest_api_shows() {
+    let example: Value = serde_json::from_str(include_str!("../../core/src/plan/example.json")).unwrap();
+    let server = Server::default();
+    for plural in ["datacentres", "failovergroups"] {
+        for object in example[plural].as_array().unwrap() {
+            server.add(&format!("{plural}/{}", object["metadata"]["name"].as_str().unwrap()), object.clone());
+        }
+    }
+    let view = tandem_cli::failover::look::look(&server.client(), None).await.unwrap();
+    let what = SelectArgs { groups: ["tax", "hall"].map(str::to_owned).to_vec(), ..SelectArgs::default() };
+    let args = MoveArgs { select: what, to: Some("dc-b".into()), ..MoveArgs::default() };
+    let plan = plan(&view, &args.wanted(Some(FailoverType::Switchover))).unwrap();
+    // As it is written and read.
+    let shown: Value = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+    assert_eq!(shown, example["plan"]);
 }
 
 #[test]
@@ -257,7 +220,7 @@ async fn holds_are_set_here_and_lifted_wherever_they_were_set() {
     hold::set(&client, &everything, "stop", Lang::En).await.unwrap();
     hold::set(&client, &Target::Site("dc-a".into()), "work", Lang::En).await.unwrap();
     assert_eq!(annotations("datacentres/dc-a"), json!({"tandem.dev/hold-all": "stop", "tandem.dev/hold": "work"}));
-    let holds = hold::list(&tandem_cli::failover::view::look(&client, None).await.unwrap());
+    let holds = hold::list(&tandem_cli::failover::look::look(&client, None).await.unwrap());
     insta::assert_snapshot!("holds", hold::table(&holds, Lang::En));
     hold::clear(&client, &everything, Lang::En).await.unwrap();
     assert_eq!(annotations("datacentres/dc-a"), json!({"tandem.dev/hold": "work"}));

@@ -11,6 +11,7 @@ pub mod drift;
 pub mod failover;
 pub mod ledger;
 pub mod names;
+pub mod plan;
 pub mod render;
 pub mod requests;
 pub mod sync;

@@ -23,9 +23,9 @@ const GIVEN_BACK: [&str; 6] = ["executions/", "generation", "groups/", "replacem
 /// What each site writes of its own, and reads of the other's.
 const OWN: [&str; 3] = ["audit/", "sites/", "status/"];
 
-/// What the API of every site reads: who has authority and who is active, what was published, what is held, and from which
-/// restore all of it comes.
-const API_READS: [&str; 5] = ["generation", "groups/", "holds/", "sites/", "specs/"];
+/// What the API of every site reads: who has authority and who is active, what was published, what is held, which failovers were
+/// asked for, and from which restore all of it comes.
+const API_READS: [&str; 6] = ["generation", "groups/", "holds/", "requests/", "sites/", "specs/"];
 /// What the API of every site writes, and finds what the other wrote: budgets, answers under an `Idempotency-Key`.
 const API_SHARED: [&str; 2] = ["idempotency/", "ledger/"];
 /// What each site's API writes of its site, and reads of the other's: the audit chain, its head and segments.
@@ -239,7 +239,7 @@ mod tests {
         };
         assert_eq!(of("readwrite"), ["audit/dc-a/", "idempotency/", "ledger/"]);
         // Not what sites observed, what was overwritten, how failovers went, what people say of the arbiter.
-        assert_eq!(of("read"), ["audit/", "generation", "groups/", "holds/", "sites/", "specs/"]);
+        assert_eq!(of("read"), ["audit/", "generation", "groups/", "holds/", "requests/", "sites/", "specs/"]);
         assert_eq!(rights.len(), of("read").len() + of("readwrite").len());
     }
 

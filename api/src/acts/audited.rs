@@ -1,11 +1,11 @@
 //! No entry, no action: what is done stands in the audit chain before it is done, and how it ended after it.
 
 use crate::identity::{Principal, Via};
+use crate::objects::ObjectRef;
 use crate::problem::Problem;
 use crate::state::AppState;
 use tandem_arbiter::arbiter::Completion;
 use tandem_core::audit::{Actor, Draft, Outcome};
-use tandem_core::sync::ObjectKey;
 
 /// How often it is tried to write down how something ended.
 const TRIES: usize = 5;
@@ -18,7 +18,7 @@ pub(crate) struct Deed<'a> {
     /// What, such as `requests.approve`.
     pub(crate) action: &'static str,
     /// To what.
-    pub(crate) object: &'a ObjectKey,
+    pub(crate) object: &'a ObjectRef,
     /// SHA-256 of what it says before; `None` where there is nothing yet.
     pub(crate) before: Option<String>,
     /// SHA-256 of what it is to say after it.
@@ -47,7 +47,7 @@ pub(crate) async fn audited<T, F: Future<Output = Result<T, Problem>>>(
             via: via.to_owned(),
         },
         action: deed.action.to_owned(),
-        object: object(deed.object),
+        object: deed.object.to_string(),
         before: deed.before.clone(),
         after: deed.after.clone(),
         outcome: Outcome::Begun,
@@ -70,12 +70,4 @@ pub(crate) async fn audited<T, F: Future<Output = Result<T, Problem>>>(
     }
     tracing::error!(entry = receipt.seq, "how an action ended could not be written to the audit chain");
     result
-}
-
-/// An object as the chain names it.
-fn object(key: &ObjectKey) -> String {
-    match &key.namespace {
-        Some(namespace) => format!("{}/{namespace}/{}", key.kind.plural(), key.name),
-        None => format!("{}/{}", key.kind.plural(), key.name),
-    }
 }

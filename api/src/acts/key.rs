@@ -1,10 +1,13 @@
 //! What comes with everything that is written: an `Idempotency-Key`, and a body that is read strictly.
+//!
+//! A question with a body, which changes nothing, has the body alone ([`Question`]).
 
 use crate::identity::Principal;
 use crate::limits::BodyLimit;
 use crate::problem::{Fault, FieldFault, Problem, Refusal};
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -37,25 +40,52 @@ impl<T> Call<T> {
     }
 }
 
+/// A question: who asks, and what. It changes nothing, so that it needs no key.
+#[derive(Clone, Debug)]
+pub(crate) struct Question<T> {
+    /// Who asks.
+    pub(crate) principal: Principal,
+    /// The body.
+    pub(crate) body: T,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Question<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let principal = signed_in(&parts)?;
+        Ok(Self { principal, body: strictly(&whole(&parts, body).await?)? })
+    }
+}
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Call<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let most = request.extensions().get::<BodyLimit>().map_or(0, |limit| limit.0);
         let (parts, body) = request.into_parts();
-        let principal =
-            parts.extensions.get::<Principal>().cloned().ok_or(Problem::Unauthenticated(Refusal::Nothing))?;
+        let principal = signed_in(&parts)?;
         let key = key(&parts.headers)?;
-        is_json(&parts.headers)?;
-        let bytes = Limited::new(body, most).collect().await.map(Collected::to_bytes);
-        let bytes = bytes.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-            Some(_) => Problem::TooLarge { most },
-            None => Problem::Unfinished,
-        })?;
+        let bytes = whole(&parts, body).await?;
         let digest = spec_hash(&json!([parts.method.as_str(), parts.uri.path(), hex::encode(&bytes)]));
         let id = idempotency_id(&principal.name, &key);
         Ok(Self { principal, id, digest, body: strictly(&bytes)? })
     }
+}
+
+fn signed_in(parts: &Parts) -> Result<Principal, Problem> {
+    parts.extensions.get::<Principal>().cloned().ok_or(Problem::Unauthenticated(Refusal::Nothing))
+}
+
+/// The body, where it is said to be JSON and not longer than is read.
+async fn whole(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
+    let most = parts.extensions.get::<BodyLimit>().map_or(0, |limit| limit.0);
+    is_json(&parts.headers)?;
+    let bytes = Limited::new(body, most).collect().await.map(Collected::to_bytes);
+    bytes.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => Problem::TooLarge { most },
+        None => Problem::Unfinished,
+    })
 }
 
 fn one(field: &str, fault: Fault) -> Problem {

@@ -20,6 +20,8 @@ const ALONE: SignedDuration = SignedDuration::from_mins(2);
 pub(crate) enum Place {
     /// Only at the site with authority.
     Authority,
+    /// At either site, also while the other is lost.
+    Anywhere,
 }
 
 /// What is answered, to be kept.
@@ -51,7 +53,8 @@ fn text<T: Serialize>(body: &T) -> String {
     serde_json::to_string(body).unwrap_or_default()
 }
 
-/// Does the work, or gives the answer of when it was done. It goes on to its end also when whoever asked has gone: what was
+/// Does the work, or gives the answer of when it was done. The work is told the revision of the record by which this site has
+/// authority, where that was asked for; else 0. It goes on to its end also when whoever asked has gone: what was
 /// begun in the audit chain is completed.
 ///
 /// # Errors
@@ -62,22 +65,29 @@ where
     W: FnOnce(Call<()>, i64) -> F + Send + 'static,
     F: Future<Output = Result<Done, Problem>> + Send + 'static,
 {
-    let authority = state.coordination.authority().await?;
-    if place == Place::Authority && authority.site.as_deref() != Some(&*state.site) {
-        return Err(match authority.site {
-            None => Problem::AuthorityMoved,
-            Some(site) => {
-                let address = state.addresses.get(&site).cloned();
-                Problem::Misdirected { site, address }
-            }
-        });
-    }
+    let authority = match place {
+        Place::Authority => authority(state).await?,
+        Place::Anywhere => 0,
+    };
     let own = state.clone();
-    let task = state.running.spawn(async move { claimed(&own, call, authority.revision, work).await });
+    let task = state.running.spawn(async move { claimed(&own, call, authority, work).await });
     task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "what was to be done ended early");
         Err(Problem::Internal)
     })
+}
+
+/// The revision of the record by which this site has authority.
+async fn authority(state: &AppState) -> Result<i64, Problem> {
+    let authority = state.coordination.authority().await?;
+    match authority.site {
+        Some(site) if *site == *state.site => Ok(authority.revision),
+        None => Err(Problem::AuthorityMoved),
+        Some(site) => {
+            let address = state.addresses.get(&site).cloned();
+            Err(Problem::Misdirected { site, address })
+        }
+    }
 }
 
 async fn claimed<F, W>(state: &AppState, call: Call<()>, authority: i64, work: W) -> Result<Response, Problem>

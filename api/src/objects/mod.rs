@@ -13,7 +13,7 @@ pub use cluster::Cluster;
 pub use ownership::Owned;
 pub(crate) use ownership::group_of;
 pub(crate) use scene::Scene;
-pub use writer::{ApiServer, Writer};
+pub use writer::{ApiServer, ObjectRef, Writer};
 
 use crate::problem::Problem;
 use std::sync::Arc;

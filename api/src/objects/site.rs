@@ -1,22 +1,25 @@
-//! A site in memory, for tests: its objects, its API server, and an operator that publishes at once to a simulated arbiter.
+//! A site in memory, for tests: its objects, its API server, and an operator that publishes at once to a simulated arbiter, and
+//! takes failovers in there.
 
 use super::testing::Memory;
-use super::writer::{Answer, WriteError, Writer};
+use super::writer::{Answer, ObjectRef, WriteError, Writer};
 use super::{Objects, Read};
 use futures::FutureExt;
 use jiff::Timestamp;
+use kube::Resource;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use tandem_arbiter::records::{Key, LedgerRecord};
+use tandem_arbiter::records::{Key, LedgerRecord, RequestRecord};
 use tandem_arbiter::store::SimStore;
 use tandem_arbiter::txn::{self, Op, Txn};
 use tandem_core::check::budget_amounts;
+use tandem_core::failover::Approval;
 use tandem_core::ledger::Ledger;
 use tandem_core::sync::{ObjectKey, Origin, Record, SpecRecord, mint_id, with_id};
 use tandem_crds::{
-    Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, Kind, SecurityProfile, Unit,
+    Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, Kind, SecurityProfile, Unit, Why,
 };
 
 /// A site.
@@ -24,8 +27,12 @@ use tandem_crds::{
 pub(crate) struct Site {
     pub(crate) memory: Mutex<Memory>,
     pub(crate) store: SimStore,
-    /// Whether the operator publishes.
+    /// Whether the operator publishes, and takes failovers in.
     pub(crate) publishes: AtomicBool,
+    /// Why the operator refuses new failovers, where it does.
+    pub(crate) refuses: Mutex<Option<Why>>,
+    /// The site's name.
+    name: &'static str,
     /// How many of the next writes find that another came in between.
     pub(crate) moved: AtomicUsize,
     /// Whether the next write is carried out and its answer lost.
@@ -49,10 +56,17 @@ impl Site {
             memory: Mutex::new(memory),
             store,
             publishes: AtomicBool::new(true),
+            refuses: Mutex::default(),
+            name: "dc-a",
             moved: AtomicUsize::new(0),
             loses: AtomicBool::new(false),
             version: AtomicI64::new(100),
         }
+    }
+
+    /// The other site, with objects of its own and the same arbiter.
+    pub(crate) fn beside(&self, memory: Memory) -> Self {
+        Self { store: self.store.clone(), name: "dc-b", ..Self::with(memory) }
     }
 
     pub(crate) fn now(&self) -> MutexGuard<'_, Memory> {
@@ -78,18 +92,80 @@ impl Site {
         }
     }
 
-    /// The operator shows how the request at this path stands.
-    pub(crate) fn show(&self, path: &str, status: Value) {
+    /// The operator takes in the failovers that it has not.
+    pub(crate) fn take_all(&self) {
+        self.publishes.store(true, Ordering::SeqCst);
         let mut memory = self.now();
-        let name = path.rsplit('/').next().unwrap();
-        let shown = memory.requests.iter_mut().find(|there| there.metadata.name.as_deref() == Some(name)).unwrap();
-        let mut next = (**shown).clone();
-        next.status = Some(serde_json::from_value(status).unwrap());
-        *shown = Arc::new(next);
+        let names: Vec<String> =
+            memory.failovers.iter().filter_map(|failover| failover.metadata.name.clone()).collect();
+        for name in names {
+            self.take(&mut memory, &name);
+        }
         memory.changed.send_modify(|changes| *changes += 1);
     }
 
-    fn write(&self, key: &ObjectKey, mut object: Value, new: bool) -> Result<Value, WriteError> {
+    /// The operator shows how the request or the failover at this path stands.
+    pub(crate) fn show(&self, path: &str, status: Value) {
+        fn stands<K: Resource + Clone>(all: &mut [Arc<K>], name: &str, change: impl FnOnce(&mut K)) {
+            let shown = all.iter_mut().find(|there| there.meta().name.as_deref() == Some(name)).unwrap();
+            change(Arc::make_mut(shown));
+        }
+        let mut memory = self.now();
+        let name = path.rsplit('/').next().unwrap();
+        if path.starts_with("/v1/failovers/") {
+            stands(&mut memory.failovers, name, |there| there.status = Some(serde_json::from_value(status).unwrap()));
+        } else {
+            stands(&mut memory.requests, name, |there| there.status = Some(serde_json::from_value(status).unwrap()));
+        }
+        memory.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// What both sites read of a failover.
+    pub(crate) fn asked(&self, id: &str) -> Option<RequestRecord> {
+        let key = Key::Request(id.to_owned());
+        let answer = self.store.apply(&Txn { then: vec![Op::get(&key)], ..Txn::default() }).unwrap();
+        answer.one(0).map(|found| serde_json::from_slice(&found.value).unwrap())
+    }
+
+    /// The operator brings a failover into the arbiter, or refuses it.
+    fn take(&self, memory: &mut Memory, name: &str) {
+        let mut failovers = memory.failovers.iter_mut();
+        let found = failovers.find(|failover| failover.metadata.name.as_deref() == Some(name)).unwrap();
+        let failover = Arc::make_mut(found);
+        let spec = &failover.spec;
+        let id = spec.idempotency_key.clone().or(failover.metadata.name.clone()).unwrap();
+        let approvals: Vec<Approval> =
+            spec.approvals.iter().map(|given| Approval { by: given.by.clone(), at: given.at.0 }).collect();
+        let known = self.asked(&id);
+        if let (Some(why), None) = (&*self.refuses.lock().unwrap(), &known) {
+            let status =
+                json!({"phase": "Refused", "reason": why.reason, "message": why.message, "messageZh": why.message_zh});
+            failover.status = Some(serde_json::from_value(status).unwrap());
+            return;
+        }
+        let record = known.unwrap_or_else(|| RequestRecord {
+            kind: spec.kind.into(),
+            from: "dc-a".to_owned(),
+            to: spec.to.clone().unwrap_or_else(|| "dc-b".to_owned()),
+            groups: spec.selector.groups.iter().map(|group| (group.clone(), 3)).collect(),
+            max_parallel: None,
+            by: spec.requested_by.clone().unwrap_or_default(),
+            site: self.name.to_owned(),
+            reason: spec.reason.clone(),
+            at: Timestamp::UNIX_EPOCH,
+            approvals_wanted: 0,
+            approvals: Vec::new(),
+            accept_data_loss: None,
+            despite_not_ready: spec.despite_not_ready,
+            paused_at: BTreeSet::new(),
+            abort: false,
+        });
+        let record = record.with(self.name, &approvals, spec.pause, spec.abort);
+        let put = Op::put(Key::Request(id), &record);
+        self.store.apply(&Txn { then: vec![put], ..Txn::default() }).unwrap();
+    }
+
+    fn write(&self, key: &ObjectRef, mut object: Value, new: bool) -> Result<Value, WriteError> {
         let mut memory = self.now();
         let standing = held(&memory, key);
         let (uid, generation) = match &standing {
@@ -115,7 +191,10 @@ impl Site {
         object["metadata"]["resourceVersion"] = json!(version.to_string());
         put(&mut memory, key, &object);
         if self.publishes.load(Ordering::SeqCst) {
-            self.publish(key, &object, &uid, generation);
+            match published(key) {
+                Some(key) => self.publish(&key, &object, &uid, generation),
+                None => self.take(&mut memory, &key.name),
+            }
         }
         memory.changed.send_modify(|changes| *changes += 1);
         if self.loses.swap(false, Ordering::SeqCst) { Err(WriteError::Unknown) } else { Ok(object) }
@@ -141,50 +220,61 @@ impl Site {
 macro_rules! of_kind {
     ($kind:expr, $memory:expr, $objects:ident => $do:expr) => {
         match $kind {
-            Kind::Unit => {
+            "Unit" => {
                 let $objects = &mut $memory.units;
                 $do
             }
-            Kind::Environment => {
+            "Environment" => {
                 let $objects = &mut $memory.environments;
                 $do
             }
-            Kind::EnvironmentRequest => {
+            "EnvironmentRequest" => {
                 let $objects = &mut $memory.requests;
                 $do
             }
-            Kind::Application => {
+            "Application" => {
                 let $objects = &mut $memory.applications;
                 $do
             }
-            Kind::DataCentre => {
+            "DataCentre" => {
                 let $objects = &mut $memory.data_centres;
                 $do
             }
-            Kind::FailoverGroup => {
+            "FailoverGroup" => {
                 let $objects = &mut $memory.failover_groups;
                 $do
             }
-            Kind::SecurityProfile => {
+            "SecurityProfile" => {
                 let $objects = &mut $memory.security_profiles;
                 $do
             }
+            "Failover" => {
+                let $objects = &mut $memory.failovers;
+                $do
+            }
+            other => panic!("no {other} is kept here"),
         }
     };
 }
 
-fn is<K: kube::Resource>(object: &Arc<K>, key: &ObjectKey) -> bool {
+/// The key under which an object is published, where it is of a kind that is.
+fn published(key: &ObjectRef) -> Option<ObjectKey> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == key.kind)?;
+    Some(ObjectKey { kind, namespace: key.namespace.clone(), name: key.name.clone() })
+}
+
+fn is<K: Resource>(object: &Arc<K>, key: &ObjectRef) -> bool {
     object.meta().name.as_ref() == Some(&key.name) && object.meta().namespace == key.namespace
 }
 
-fn held(memory: &Memory, key: &ObjectKey) -> Option<Value> {
+fn held(memory: &Memory, key: &ObjectRef) -> Option<Value> {
     let mut memory = memory.clone();
     of_kind!(key.kind, memory, objects => {
         objects.iter().find(|there| is(there, key)).map(|there| serde_json::to_value(&**there).unwrap())
     })
 }
 
-fn put(memory: &mut Memory, key: &ObjectKey, object: &Value) {
+fn put(memory: &mut Memory, key: &ObjectRef, object: &Value) {
     of_kind!(key.kind, memory, objects => {
         let next = Arc::new(serde_json::from_value(object.clone()).unwrap());
         match objects.iter().position(|there| is(there, key)) {
@@ -195,16 +285,16 @@ fn put(memory: &mut Memory, key: &ObjectKey, object: &Value) {
 }
 
 impl Writer for Site {
-    fn get<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Value>> {
+    fn get<'a>(&'a self, key: &'a ObjectRef) -> Answer<'a, Option<Value>> {
         let found = held(&self.now(), key);
         async { Ok(found) }.boxed()
     }
 
-    fn create<'a>(&'a self, key: &'a ObjectKey, object: Value) -> Answer<'a, Value> {
+    fn create<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value> {
         async { self.write(key, object, true) }.boxed()
     }
 
-    fn replace<'a>(&'a self, key: &'a ObjectKey, object: Value) -> Answer<'a, Value> {
+    fn replace<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value> {
         async { self.write(key, object, false) }.boxed()
     }
 }

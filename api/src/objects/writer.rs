@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 use tandem_core::sync::ObjectKey;
-use tandem_crds::Kind;
 
 /// The field manager of what is written here. What it wrote stands in the audit chain with the person who asked.
 pub const MANAGER: &str = "tandem-api";
@@ -46,24 +45,66 @@ impl From<WriteError> for Problem {
     }
 }
 
+/// Which object of Tandem's kinds, at the site's own API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// The kind, such as `Failover`.
+    pub kind: &'static str,
+    /// The kind's plural, such as `failovers`.
+    pub plural: &'static str,
+    /// The namespace, for what is in one.
+    pub namespace: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+impl ObjectRef {
+    /// A failover: it is not among the kinds that are published.
+    #[must_use]
+    pub fn failover(name: &str) -> Self {
+        Self { kind: "Failover", plural: "failovers", namespace: None, name: name.to_owned() }
+    }
+}
+
+impl From<&ObjectKey> for ObjectRef {
+    fn from(key: &ObjectKey) -> Self {
+        Self {
+            kind: key.kind.name(),
+            plural: key.kind.plural(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for ObjectRef {
+    /// As the audit chain names it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{}/{namespace}/{}", self.plural, self.name),
+            None => write!(f, "{}/{}", self.plural, self.name),
+        }
+    }
+}
+
 /// What an API server answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, WriteError>>;
 
 /// Reads and writes objects at the site's own API server, as JSON. Reads are fresh.
 pub trait Writer: Send + Sync {
     /// The object as it is now; `None` where there is none.
-    fn get<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Value>>;
+    fn get<'a>(&'a self, key: &'a ObjectRef) -> Answer<'a, Option<Value>>;
     /// Makes an object.
-    fn create<'a>(&'a self, key: &'a ObjectKey, object: Value) -> Answer<'a, Value>;
+    fn create<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value>;
     /// Replaces an object as it was read, with its `resourceVersion`.
-    fn replace<'a>(&'a self, key: &'a ObjectKey, object: Value) -> Answer<'a, Value>;
+    fn replace<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value>;
 }
 
 /// The object as it is now, in its own type.
 ///
 /// # Errors
 /// [`WriteError::Refused`] where it cannot be read.
-pub async fn fresh<K: DeserializeOwned>(writer: &dyn Writer, key: &ObjectKey) -> Result<Option<K>, WriteError> {
+pub async fn fresh<K: DeserializeOwned>(writer: &dyn Writer, key: &ObjectRef) -> Result<Option<K>, WriteError> {
     writer.get(key).await?.map(typed).transpose()
 }
 
@@ -73,7 +114,7 @@ pub async fn fresh<K: DeserializeOwned>(writer: &dyn Writer, key: &ObjectKey) ->
 /// [`WriteError`].
 pub async fn create<K: Serialize + DeserializeOwned>(
     writer: &dyn Writer,
-    key: &ObjectKey,
+    key: &ObjectRef,
     object: &K,
 ) -> Result<K, WriteError> {
     typed(writer.create(key, plain(object)?).await?)
@@ -85,7 +126,7 @@ pub async fn create<K: Serialize + DeserializeOwned>(
 /// [`WriteError`].
 pub async fn replace<K: Serialize + DeserializeOwned>(
     writer: &dyn Writer,
-    key: &ObjectKey,
+    key: &ObjectRef,
     object: &K,
 ) -> Result<K, WriteError> {
     typed(writer.replace(key, plain(object)?).await?)
@@ -121,8 +162,8 @@ impl ApiServer {
         Self { client }
     }
 
-    fn api(&self, key: &ObjectKey) -> Api<DynamicObject> {
-        let resource = resource(key.kind);
+    fn api(&self, key: &ObjectRef) -> Api<DynamicObject> {
+        let resource = resource(key);
         match &key.namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
@@ -130,18 +171,18 @@ impl ApiServer {
     }
 }
 
-fn resource(kind: Kind) -> ApiResource {
+fn resource(key: &ObjectRef) -> ApiResource {
     ApiResource {
         group: "tandem.dev".to_owned(),
         version: "v1alpha1".to_owned(),
         api_version: "tandem.dev/v1alpha1".to_owned(),
-        kind: kind.name().to_owned(),
-        plural: kind.plural().to_owned(),
+        kind: key.kind.to_owned(),
+        plural: key.plural.to_owned(),
     }
 }
 
 impl Writer for ApiServer {
-    fn get<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Value>> {
+    fn get<'a>(&'a self, key: &'a ObjectRef) -> Answer<'a, Option<Value>> {
         async move {
             let api = self.api(key);
             let found = within(api.get_opt(&key.name)).await.map_err(|_| WriteError::Refused)?;
@@ -150,7 +191,7 @@ impl Writer for ApiServer {
         .boxed()
     }
 
-    fn create<'a>(&'a self, key: &'a ObjectKey, object: Value) -> Answer<'a, Value> {
+    fn create<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value> {
         async move {
             let object: DynamicObject = typed(object)?;
             let api = self.api(key);
@@ -160,7 +201,7 @@ impl Writer for ApiServer {
         .boxed()
     }
 
-    fn replace<'a>(&'a self, key: &'a ObjectKey, object: Value) -> Answer<'a, Value> {
+    fn replace<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value> {
         async move {
             let object: DynamicObject = typed(object)?;
             let api = self.api(key);

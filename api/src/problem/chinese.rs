@@ -22,7 +22,7 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::NotRead => "数据尚未读取",
         Problem::NotJson => "请求体不是 JSON",
         Problem::Unfinished => "请求体不完整",
-        Problem::Declined(_) => "当前不允许",
+        Problem::Declined(_) | Problem::FailoverDeclined(_) => "当前不允许",
         Problem::OverBudget(_) => "超出单位预算",
         Problem::Misdirected { .. } => "写入权在另一站点",
         Problem::AuthorityMoved => "写入权正在迁移",
@@ -71,6 +71,7 @@ pub(super) fn detail(problem: &Problem) -> String {
         Problem::NotJson => "请发送 Content-Type: application/json 及 JSON 格式的请求体".to_owned(),
         Problem::Unfinished => "请求体未发送完整；请使用同一 Idempotency-Key 重新发送".to_owned(),
         Problem::Declined(refusal) => refusal.sentence(Language::Chinese),
+        Problem::FailoverDeclined(refusal) => refusal.sentence(Language::Chinese),
         Problem::OverBudget(refusal) => over_budget(refusal),
         Problem::Misdirected { site, address: Some(address) } => {
             format!("当前写入权在 {site}：请使用同一 Idempotency-Key 发送至 {address}；此处未作任何处理")
@@ -141,6 +142,7 @@ pub(super) fn fault(fault: &Fault) -> String {
         Fault::Shape(what) => format!("格式不符：{what}"),
         Fault::NoSuchField => "此处没有该字段；请去掉或更正名称；可在 /docs 查看可用字段".to_owned(),
         Fault::Said(what) => format!("不符合规则：{what}"),
+        Fault::Plan(error) => error.sentence(Language::Chinese),
         Fault::Continue => "不是此前列表返回的 continue；请去掉后从头开始".to_owned(),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::NotRead => "Not read yet",
         Problem::NotJson => "Not JSON",
         Problem::Unfinished => "The body broke off",
-        Problem::Declined(_) => "Not as things stand",
+        Problem::Declined(_) | Problem::FailoverDeclined(_) => "Not as things stand",
         Problem::OverBudget(_) => "Over the unit's budget",
         Problem::Misdirected { .. } => "Another site has authority",
         Problem::AuthorityMoved => "Authority is moving",
@@ -90,6 +90,7 @@ pub(super) fn detail(problem: &Problem) -> String {
             "the body ended before it was complete; send it again with the same Idempotency-Key".to_owned()
         }
         Problem::Declined(refusal) => refusal.sentence(Language::English),
+        Problem::FailoverDeclined(refusal) => refusal.sentence(Language::English),
         Problem::OverBudget(refusal) => refusal.to_string(),
         Problem::Misdirected { site, address: Some(address) } => {
             format!(
@@ -193,6 +194,7 @@ pub(super) fn fault(fault: &Fault) -> String {
             "is not known here; leave it out or correct its name; /docs shows which fields there are".to_owned()
         }
         Fault::Said(what) => what.clone(),
+        Fault::Plan(error) => error.sentence(Language::English),
         Fault::Continue => "is not what an earlier list gave as continue; begin without it".to_owned(),
     }
 }

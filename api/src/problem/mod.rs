@@ -5,10 +5,12 @@
 
 mod chinese;
 mod english;
+mod failovers;
 mod language;
 #[cfg(test)]
 mod tests;
 
+pub use failovers::Declined;
 pub use language::{language_of, localise};
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -17,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tandem_core::failover::Language;
+use tandem_core::plan::PlanError;
 use tandem_core::{ledger, requests};
 
 /// The media type of problems.
@@ -100,6 +103,8 @@ pub enum Fault {
     NoSuchField,
     /// What a rule of the resource says, or a check of it.
     Said(String),
+    /// Why there can be no such failover.
+    Plan(PlanError),
 }
 
 /// A field that is wrong.
@@ -167,6 +172,8 @@ pub enum Problem {
     Unfinished,
     /// The rules of requests do not allow it, as things stand.
     Declined(requests::Refusal),
+    /// A failover is not made or changed, as things stand.
+    FailoverDeclined(Declined),
     /// The unit's budget does not allow it.
     OverBudget(ledger::Refusal),
     /// Another site has authority.
@@ -232,6 +239,7 @@ impl Problem {
             Self::NotJson => "not-json",
             Self::Unfinished => "unfinished",
             Self::Declined(_) => "declined",
+            Self::FailoverDeclined(_) => "failover-declined",
             Self::OverBudget(_) => "over-budget",
             Self::Misdirected { .. } => "misdirected",
             Self::AuthorityMoved => "authority-moved",
@@ -260,9 +268,13 @@ impl Problem {
             Self::Invalid(_) | Self::Unfinished => StatusCode::BAD_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Declined(refusal) => declined(refusal),
-            Self::ChainBroken { .. } | Self::OverBudget(_) | Self::InProgress | Self::Exists | Self::KeptChanging => {
-                StatusCode::CONFLICT
-            }
+            Self::FailoverDeclined(Declined::OwnRequest) => StatusCode::FORBIDDEN,
+            Self::FailoverDeclined(_)
+            | Self::ChainBroken { .. }
+            | Self::OverBudget(_)
+            | Self::InProgress
+            | Self::Exists
+            | Self::KeptChanging => StatusCode::CONFLICT,
             Self::Misdirected { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -337,6 +349,7 @@ impl Problem {
         };
         let reason = match self {
             Self::Declined(refusal) => Some(refusal.code().to_owned()),
+            Self::FailoverDeclined(refusal) => Some(refusal.code().to_owned()),
             _ => None,
         };
         ProblemBody {
@@ -470,6 +483,7 @@ pub fn examples() -> Vec<Problem> {
         Problem::NotJson,
         Problem::Unfinished,
         Problem::Declined(requests::Refusal::OwnRequest),
+        Problem::FailoverDeclined(Declined::Automatic),
         Problem::OverBudget(ledger::Refusal::NoBudget),
         Problem::Misdirected { site: "dc-b".to_owned(), address: None },
         Problem::AuthorityMoved,

@@ -1,8 +1,8 @@
 //! Writing what is wanted of an object: made where it is not there, replaced where it is. One way for every kind.
 
 use crate::acts::{Call, Deed, Done, Place, audited, durable, once};
-use crate::objects::Scene;
 use crate::objects::writer::{create, fresh, replace};
+use crate::objects::{ObjectRef, Scene};
 use crate::problem::{Fault, FieldFault, Problem};
 use crate::state::AppState;
 use axum::response::Response;
@@ -65,7 +65,8 @@ async fn attempt<K: Written>(
     key: &ObjectKey,
     wanted: &Wanted,
 ) -> Result<Done, Problem> {
-    let current: Option<K> = fresh(&*state.writer, key).await?;
+    let at = ObjectRef::from(key);
+    let current: Option<K> = fresh(&*state.writer, &at).await?;
     let next = object(key, wanted, current.as_ref())?;
     if let Some(current) = current.as_ref().filter(|current| current.spec() == next.spec()) {
         durable(state, key, current.meta()).await?;
@@ -79,14 +80,14 @@ async fn attempt<K: Written>(
     let deed = Deed {
         who: &call.principal,
         action: if current.is_some() { K::ACTIONS.1 } else { K::ACTIONS.0 },
-        object: key,
+        object: &at,
         before: current.as_ref().map(digest),
         after: Some(digest(&next)),
     };
     let written: K = audited(state, deed, async {
         let written = match &current {
-            Some(_) => replace(&*state.writer, key, &next).await,
-            None => create(&*state.writer, key, &next).await,
+            Some(_) => replace(&*state.writer, &at, &next).await,
+            None => create(&*state.writer, &at, &next).await,
         };
         written.map_err(Problem::from)
     })

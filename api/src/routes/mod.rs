@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod data_centres;
 pub(crate) mod desired;
 pub(crate) mod environments;
+mod events;
 mod extract;
 pub(crate) mod failover_groups;
 pub(crate) mod failovers;
@@ -58,8 +59,14 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(data_centres::get, data_centres::put))
         .routes(routes!(failover_groups::list))
         .routes(routes!(failover_groups::get, failover_groups::put))
-        .routes(routes!(failovers::list))
+        .routes(routes!(failovers::list, failovers::create::post))
+        .routes(routes!(failovers::plan::post))
         .routes(routes!(failovers::get))
+        .routes(routes!(failovers::events::get))
+        .routes(routes!(failovers::change::approve))
+        .routes(routes!(failovers::change::abort))
+        .routes(routes!(failovers::change::pause))
+        .routes(routes!(failovers::change::resume))
         .routes(routes!(audit::page))
         .routes(routes!(audit::file))
         .routes(routes!(audit::segments))

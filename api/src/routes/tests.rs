@@ -20,6 +20,7 @@ use std::time::Duration;
 use tower::ServiceExt;
 
 mod audit;
+mod failovers;
 mod table;
 mod writes;
 

@@ -58,6 +58,14 @@ impl<S: Store> Arbiter<S> {
         self.follow(&Key::requests(), from, request).await
     }
 
+    /// A request.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn request(&self, id: &str) -> Result<Option<Versioned<RequestRecord>>, ReadError> {
+        self.read_one(&Key::Request(id.to_owned())).await
+    }
+
     /// Puts a request in place of the one that was read, if any; returns what there is. The caller looks whether it is what
     /// it sent: another may have been faster, and the same key is never used for two requests.
     ///

@@ -2,7 +2,8 @@
 
 use crate::args::ClusterArgs;
 use clap::{Args, Subcommand, ValueEnum};
-use tandem_crds::{FailoverSelector, FailoverType};
+use tandem_core::plan::Wanted;
+use tandem_crds::{DataLoss, FailoverSelector, FailoverType};
 
 const FAILOVER_EXAMPLES: &str = "\
 Examples:
@@ -114,6 +115,27 @@ pub struct MoveArgs {
     /// How many groups move at once
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub max_parallel: Option<i32>,
+}
+
+impl MoveArgs {
+    /// What the command line says. Where it names no groups: all.
+    #[must_use]
+    pub fn wanted(&self, kind: Option<FailoverType>) -> Wanted {
+        let all = || FailoverSelector { all: true, ..FailoverSelector::default() };
+        Wanted {
+            kind,
+            selector: self.select.selector().unwrap_or_else(all),
+            to: self.to.clone(),
+            accept_data_loss: self.accept_data_loss.map(|loss| DataLoss {
+                max_seconds: match loss {
+                    Loss::Seconds(seconds) => Some(seconds.into()),
+                    Loss::Any => None,
+                },
+            }),
+            despite_not_ready: self.despite_not_ready,
+            max_parallel: self.max_parallel,
+        }
+    }
 }
 
 /// How much loss is consented to.

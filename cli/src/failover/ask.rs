@@ -2,13 +2,13 @@
 
 use super::api::{self, ApiError};
 use super::args::AskArgs;
-use super::plan::{Plan, Wanted};
 use crate::language::Lang;
 use crate::output;
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
+use tandem_core::plan::{Plan, Wanted};
 use tandem_crds::{Failover, FailoverSpec};
 
 /// As many epochs as a Failover takes.

@@ -2,11 +2,11 @@
 
 use super::plan_text::{counted, sentence, some};
 use super::table::{self, duration, text};
-use super::view::View;
 use crate::language::Lang;
 use kube::ResourceExt;
 use serde::Serialize;
 use std::fmt::Write;
+use tandem_core::plan::View;
 use tandem_crds::status::READY;
 use tandem_crds::{FailoverGroup, FailoverMode, GroupPhase, HOLD, Protection, Why};
 

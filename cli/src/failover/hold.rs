@@ -6,7 +6,6 @@
 use super::api::{self, ApiError};
 use super::args::HoldScope;
 use super::table;
-use super::view::View;
 use super::who::{self, Chosen};
 use crate::args::ClusterArgs;
 use crate::language::Lang;
@@ -14,6 +13,7 @@ use kube::{Client, ResourceExt};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use tandem_core::plan::View;
 use tandem_crds::{DataCentre, FailoverGroup, HOLD, HOLD_ALL, HOLD_ALL_CLEAR, HOLD_CLEAR};
 
 /// Why a hold was not set or lifted.

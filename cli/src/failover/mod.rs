@@ -8,11 +8,9 @@ pub mod ask;
 pub mod change;
 pub mod groups;
 pub mod hold;
-pub mod plan;
+pub mod look;
 mod plan_text;
-mod sight;
 pub(crate) mod table;
-pub mod view;
 pub mod watch;
 mod watch_text;
 pub mod who;
@@ -26,7 +24,7 @@ use args::{FailoverCommand, GroupsArgs, HoldCommand, Output, PlanArgs, StartArgs
 use ask::AskError;
 use change::ChangeError;
 use hold::HoldError;
-use plan::{PlanError, Wanted};
+use tandem_core::plan::{PlanError, plan};
 use watch::WatchError;
 
 pub use plan_text::shown as shown_plan;
@@ -81,7 +79,7 @@ impl FailoverError {
 /// When the cluster cannot be reached or read.
 pub async fn show_groups(args: &GroupsArgs, lang: Lang) -> Result<Exit, FailoverError> {
     let client = cluster::connect(&args.cluster).await?;
-    let view = view::look(&client, None).await?;
+    let view = look::look(&client, None).await?;
     output::result(&match args.output {
         Output::Table => groups::table(&view, lang),
         Output::Json => groups::json(&view),
@@ -147,7 +145,7 @@ pub async fn hold(command: HoldCommand, lang: Lang) -> Result<Exit, FailoverErro
         }
         HoldCommand::List(args) => {
             let client = cluster::connect(&args.cluster).await?;
-            let holds = hold::list(&view::look(&client, None).await?);
+            let holds = hold::list(&look::look(&client, None).await?);
             output::result(&match args.output {
                 Output::Table => hold::table(&holds, lang),
                 Output::Json => json(&holds),
@@ -159,9 +157,9 @@ pub async fn hold(command: HoldCommand, lang: Lang) -> Result<Exit, FailoverErro
 
 async fn show_plan(args: &PlanArgs, lang: Lang) -> Result<Exit, FailoverError> {
     let client = cluster::connect(&args.cluster).await?;
-    let wanted = Wanted::new(args.kind.map(Into::into), &args.what);
-    let view = view::look(&client, wanted.selector.unit.as_deref()).await?;
-    let plan = plan::plan(&view, &wanted)?;
+    let wanted = args.what.wanted(args.kind.map(Into::into));
+    let view = look::look(&client, wanted.selector.unit.as_deref()).await?;
+    let plan = plan(&view, &wanted)?;
     output::result(&match args.output {
         Output::Table => plan_text::shown(&plan, lang),
         Output::Json => json(&plan),
@@ -174,9 +172,9 @@ async fn start(args: &StartArgs, lang: Lang) -> Result<Exit, FailoverError> {
         return Err(AskError::NoSelector.into());
     }
     let client = cluster::connect(&args.cluster).await?;
-    let wanted = Wanted::new(Some(args.kind.into()), &args.what);
-    let view = view::look(&client, wanted.selector.unit.as_deref()).await?;
-    let plan = plan::plan(&view, &wanted)?;
+    let wanted = args.what.wanted(Some(args.kind.into()));
+    let view = look::look(&client, wanted.selector.unit.as_deref()).await?;
+    let plan = plan(&view, &wanted)?;
     output::note(&plan_text::shown(&plan, lang));
     // A request that moves nothing would only stand in the way of reading the others.
     if plan.groups().next().is_none() {

@@ -1,10 +1,10 @@
 //! A plan for people.
 
-use super::plan::{Plan, PlannedGroup};
 use super::table::{duration, table, text};
 use crate::language::Lang;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use tandem_core::plan::{Plan, PlannedGroup};
 use tandem_crds::{FailoverType, Why};
 
 /// How many groups of one reason are named.

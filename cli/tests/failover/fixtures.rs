@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use tandem_cli::failover::view::View;
+use tandem_core::plan::View;
 use tandem_crds::{DataCentre, Failover, FailoverGroup};
 
 /// So many seconds after some instant.

@@ -43,5 +43,5 @@ pub use readiness::{Readiness, readiness};
 pub use reason::{Language, Reason};
 pub use room::{Claim, share_room};
 pub use serving::{may_serve, to_standby};
-pub use trigger::{Trigger, automatic};
+pub use trigger::{AUTOMATIC, Trigger, automatic, is_automatic};
 pub use waves::{Member, PLATFORM, Standing, Turn, Wave, Waves, plan_waves, standing, start_now};

@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use super::{Phase, Reason, Request, Situation, gates};
 
+/// What begins an automatic execution's id. No request has such an id.
+pub const AUTOMATIC: &str = "auto-";
+
+/// Whether an id is one that Tandem gives to what begins by itself.
+#[must_use]
+pub fn is_automatic(execution: &str) -> bool {
+    execution.starts_with(AUTOMATIC)
+}
+
 /// Whether an unplanned failover begins by itself, or why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trigger {
@@ -50,7 +59,7 @@ pub fn automatic(situation: &Situation, now: Duration) -> Trigger {
         return Trigger::Not(why);
     }
     Trigger::Start {
-        execution: format!("auto-{}-{watched}", s.record.active),
+        execution: format!("{AUTOMATIC}{}-{watched}", s.record.active),
         from: s.record.active.clone(),
         to: s.me.clone(),
         epoch: s.record.epoch,

@@ -5,12 +5,11 @@ use super::{JournalHeld, JournalKey};
 use crate::context::Context;
 use std::collections::BTreeMap;
 use tandem_arbiter::records::RequestRecord;
+pub use tandem_core::failover::is_automatic;
 use tandem_core::failover::{
-    ExecutionKind, Journal, Member, Request, Standing, Trigger, Turn, Waves, automatic, plan_waves, standing, start_now,
+    AUTOMATIC, ExecutionKind, Journal, Member, Request, Standing, Trigger, Turn, Waves, automatic, plan_waves, standing,
+    start_now,
 };
-
-/// What begins an automatic execution's id. No request has such an id.
-const AUTOMATIC: &str = "auto-";
 
 /// What is to be begun, and whose turn it is.
 #[derive(Default)]
@@ -19,12 +18,6 @@ pub(super) struct Orders {
     pub(super) begin: Vec<Journal>,
     /// Whose turn it is; one that is not here has it.
     pub(super) turns: BTreeMap<JournalKey, Turn>,
-}
-
-/// Whether an id is one that Tandem gives to what begins by itself.
-#[must_use]
-pub fn is_automatic(execution: &str) -> bool {
-    execution.starts_with(AUTOMATIC)
 }
 
 /// The revision of the heartbeat after which the holder fell silent, from the id of an automatic execution, which is made of

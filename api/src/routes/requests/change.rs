@@ -2,12 +2,12 @@
 
 use super::super::extract::Named;
 use super::writing::Writing;
-use crate::acts::{Call, Done, Place, audited, durable, once};
+use crate::acts::{Call, Done, Place, audited, durable, faults_of_change, once};
 use crate::authorise::{Action, authorise_named};
 use crate::identity::{Principal, Role};
-use crate::objects::Scene;
 use crate::objects::writer::replace;
-use crate::problem::{Fault, FieldFault, Problem};
+use crate::objects::{ObjectRef, Scene};
+use crate::problem::Problem;
 use crate::state::AppState;
 use crate::views::EnvironmentRequestItem;
 use axum::extract::State;
@@ -18,7 +18,6 @@ use tandem_core::check::amounts_of;
 use tandem_core::ledger::Change;
 use tandem_core::requests::{self, Ruling, Standing};
 use tandem_core::sync::ObjectKey;
-use tandem_crds::validation::broken_rules;
 use tandem_crds::{DecisionOutcome, DecisionRole, EnvironmentRequest, EnvironmentRequestSpec, Kind, RequestType};
 
 /// How often a change is tried that others' changes come in between of.
@@ -132,7 +131,7 @@ async fn change(
     once(&state, Place::Authority, call, move |call, authority| async move {
         let writing = Writing { state: &own, who: &call.principal, authority };
         let key = ObjectKey::cluster(Kind::EnvironmentRequest, name.clone());
-        let written = write(&writing, &key, verb, &action).await?;
+        let written = write(&writing, &ObjectRef::from(&key), verb, &action).await?;
         durable(&own, &key, &written.metadata).await?;
         Ok(Done::accepted(format!("/v1/requests/{name}"), &EnvironmentRequestItem::from(&written)))
     })
@@ -141,7 +140,7 @@ async fn change(
 
 async fn write(
     writing: &Writing<'_>,
-    key: &ObjectKey,
+    key: &ObjectRef,
     verb: &'static str,
     action: &requests::Action,
 ) -> Result<EnvironmentRequest, Problem> {
@@ -216,9 +215,6 @@ fn promise(request: &EnvironmentRequest, standing: &Standing) -> Option<Change> 
 
 /// What the rules of the resource say about a change.
 fn lawful(wanted: &EnvironmentRequest, before: &EnvironmentRequest) -> Result<(), Problem> {
-    let faults: Vec<FieldFault> = broken_rules(wanted, Some(before))
-        .into_iter()
-        .map(|broken| FieldFault { field: "body".to_owned(), fault: Fault::Said(broken.message) })
-        .collect();
+    let faults = faults_of_change(wanted, before);
     if faults.is_empty() { Ok(()) } else { Err(Problem::Invalid(faults)) }
 }

@@ -1,10 +1,10 @@
 //! Asking for something.
 
 use super::writing::Writing;
-use crate::acts::{Call, Done, Place, durable, once};
+use crate::acts::{Call, Done, Place, durable, faults, named, once};
 use crate::authorise::{Action, authorise};
-use crate::objects::Scene;
-use crate::objects::writer::{WriteError, create, field, fresh};
+use crate::objects::writer::{WriteError, create, fresh};
+use crate::objects::{ObjectRef, Scene};
 use crate::problem::{Fault, FieldFault, Problem};
 use crate::state::AppState;
 use crate::views::EnvironmentRequestItem;
@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use tandem_core::check;
 use tandem_core::requests::{self, content_digest};
 use tandem_core::sync::ObjectKey;
-use tandem_crds::validation::broken_rules;
 use tandem_crds::{
     DisplayName, EnvironmentMember, EnvironmentRequest, EnvironmentRequestSpec, Kind, Purpose, Quota, RequestType,
     RequestedApplication, Requester,
@@ -118,7 +117,8 @@ fn spec(writing: &Writing<'_>, unit: String, body: NewRequest) -> EnvironmentReq
 async fn ask(writing: &Writing<'_>, mut request: EnvironmentRequest) -> Result<EnvironmentRequest, Problem> {
     let state = writing.state;
     let key = ObjectKey::cluster(Kind::EnvironmentRequest, request.metadata.name.clone().unwrap_or_default());
-    if let Some(there) = fresh::<EnvironmentRequest>(&*state.writer, &key).await? {
+    let at = ObjectRef::from(&key);
+    if let Some(there) = fresh::<EnvironmentRequest>(&*state.writer, &at).await? {
         return made_before(writing, &key, there, &request).await;
     }
     let next = requests::decide(
@@ -131,9 +131,9 @@ async fn ask(writing: &Writing<'_>, mut request: EnvironmentRequest) -> Result<E
     .map_err(Problem::Declined)?;
     request.spec = next.spec;
     sound(state, &request)?;
-    let deed = writing.deed("requests.create", &key, None, &request.spec);
+    let deed = writing.deed("requests.create", &at, None, &request.spec);
     let written = crate::acts::audited(state, deed, async {
-        match create(&*state.writer, &key, &request).await {
+        match create(&*state.writer, &at, &request).await {
             Ok(written) => Ok(written),
             // Sent twice at once, under a key that had expired in between: the other one's is looked at.
             Err(WriteError::Exists) => Err(Problem::InProgress),
@@ -166,10 +166,7 @@ async fn made_before(
 
 /// What the rules of the resource say, and whether it could be, as things are: said now, and not only by those who decide.
 fn sound(state: &AppState, request: &EnvironmentRequest) -> Result<(), Problem> {
-    let mut faults: Vec<FieldFault> = broken_rules(request, None)
-        .into_iter()
-        .map(|broken| FieldFault { field: named(&broken.path, &broken.message), fault: Fault::Said(broken.message) })
-        .collect();
+    let mut faults = faults(request);
     if faults.is_empty() {
         let scene = Scene::whole(&*state.objects)?;
         let problems = check::environment_request(request, &scene.world());
@@ -180,13 +177,4 @@ fn sound(state: &AppState, request: &EnvironmentRequest) -> Result<(), Problem> 
         );
     }
     if faults.is_empty() { Ok(()) } else { Err(Problem::Invalid(faults)) }
-}
-
-/// The field of the body. A rule about the whole object names the field that it is about first.
-fn named(path: &str, message: &str) -> String {
-    let path = if matches!(path, "" | "spec") { message.split(' ').next().unwrap_or_default() } else { path };
-    match field(path) {
-        whole if whole.is_empty() || whole == path => "body".to_owned(),
-        part => part,
-    }
 }

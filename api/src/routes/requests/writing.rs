@@ -2,12 +2,12 @@
 
 use crate::acts::Deed;
 use crate::identity::{Principal, Role};
-use crate::objects::Scene;
+use crate::objects::{ObjectRef, Scene};
 use crate::problem::Problem;
 use crate::state::AppState;
 use serde_json::json;
 use tandem_core::requests::{self, demands_security};
-use tandem_core::sync::{ObjectKey, spec_hash};
+use tandem_core::sync::spec_hash;
 use tandem_crds::{Environment, EnvironmentRequestSpec};
 
 /// Somebody writes.
@@ -61,7 +61,7 @@ impl Writing<'_> {
     pub(crate) fn deed<'b>(
         &'b self,
         action: &'static str,
-        object: &'b ObjectKey,
+        object: &'b ObjectRef,
         before: Option<&EnvironmentRequestSpec>,
         after: &EnvironmentRequestSpec,
     ) -> Deed<'b> {
@@ -70,7 +70,7 @@ impl Writing<'_> {
     }
 
     /// The request as it is now.
-    pub(crate) async fn fresh(&self, key: &ObjectKey) -> Result<tandem_crds::EnvironmentRequest, Problem> {
+    pub(crate) async fn fresh(&self, key: &ObjectRef) -> Result<tandem_crds::EnvironmentRequest, Problem> {
         crate::objects::writer::fresh(&*self.state.writer, key).await?.ok_or(Problem::NotFound)
     }
 }

@@ -2,11 +2,12 @@
 //! another with the entry that it leaves in the audit chain; one that does not fails here.
 
 use super::*;
+use crate::routes::failovers;
 use tandem_core::requests::content_digest;
 
 /// What is answered: to nobody, agency administrator, agency viewer, platform operator, security administrator, auditor.
 /// Agencies' people are of the unit `health`; the path's names are filled in with things of the unit `water`.
-const AUTHORISATION: [(&str, &str, [u16; 6]); 34] = [
+const AUTHORISATION: [(&str, &str, [u16; 6]); 41] = [
     ("get", "/healthz", [200; 6]),
     ("get", "/readyz", [200; 6]),
     ("get", "/metrics", [200; 6]),
@@ -34,7 +35,14 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 34] = [
     ("get", "/v1/failover-groups/{name}", [401, 404, 404, 200, 200, 200]),
     ("put", "/v1/failover-groups/{name}", [401, 404, 404, 202, 403, 403]),
     ("get", "/v1/failovers", [401, 200, 200, 200, 200, 200]),
+    ("post", "/v1/failovers", [401, 403, 403, 201, 403, 403]),
+    ("post", "/v1/failovers/plan", [401, 403, 403, 200, 200, 200]),
     ("get", "/v1/failovers/{name}", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/failovers/{name}/events", [401, 404, 404, 200, 200, 200]),
+    ("post", "/v1/failovers/{name}/approvals", [401, 404, 404, 202, 403, 403]),
+    ("post", "/v1/failovers/{name}/pause", [401, 404, 404, 202, 403, 403]),
+    ("post", "/v1/failovers/{name}/resume", [401, 404, 404, 202, 403, 403]),
+    ("post", "/v1/failovers/{name}/abort", [401, 404, 404, 202, 403, 403]),
     ("get", "/v1/audit", [401, 403, 403, 403, 403, 200]),
     ("get", "/v1/audit/file", [401, 403, 403, 403, 403, 200]),
     ("get", "/v1/audit/segments", [401, 403, 403, 403, 403, 200]),
@@ -53,7 +61,7 @@ fn filled(path: &str) -> String {
         path if path.starts_with("/v1/requests/{name}") => "water-longer",
         "/v1/data-centres/{name}" => "dc-a",
         "/v1/failover-groups/{name}" => "water-group",
-        "/v1/failovers/{name}" => "water-move",
+        path if path.starts_with("/v1/failovers/{name}") => "water-move",
         "/v1/security/profiles/{name}" => "level-3",
         _ => "",
     };
@@ -76,6 +84,14 @@ fn body(path: &str, site: &Site) -> Value {
         "/v1/data-centres/{name}" => writes::changed(&**site.now().data_centres.last().unwrap()),
         "/v1/failover-groups/{name}" => writes::changed(&**site.now().failover_groups.last().unwrap()),
         "/v1/security/profiles/{name}" => writes::changed(&**site.now().security_profiles.last().unwrap()),
+        "/v1/failovers" => {
+            serde_json::json!({"type": "Switchover", "selector": {"groups": ["water-group"]}, "to": "dc-a",
+                                              "reason": "storage work"})
+        }
+        "/v1/failovers/plan" => serde_json::json!({"selector": {"groups": ["water-group"]}, "to": "dc-a"}),
+        path if path.ends_with("/pause") || path.ends_with("/resume") || path.ends_with("/abort") => {
+            serde_json::json!({})
+        }
         _ => serde_json::json!({"note": "no more"}),
     }
 }
@@ -123,8 +139,9 @@ async fn every_operation_answers_each_role_as_the_table_says() {
     }
 }
 
-/// What every operation that writes leaves in the audit chain. The tests of [`writes`] have it done, and look.
-pub(super) const AUDITED: [(&str, &str); 9] = [
+/// What every operation that writes leaves in the audit chain. The tests of [`writes`] and
+/// [`failovers`](super::failovers) have it done, and look.
+pub(super) const AUDITED: [(&str, &str); 14] = [
     ("/v1/requests", "requests.create"),
     ("/v1/requests/{name}/decisions", "requests.approve"),
     ("/v1/requests/{name}/withdraw", "requests.withdraw"),
@@ -134,14 +151,27 @@ pub(super) const AUDITED: [(&str, &str); 9] = [
     ("/v1/data-centres/{name}", "data-centres.update"),
     ("/v1/failover-groups/{name}", "failover-groups.update"),
     ("/v1/security/profiles/{name}", "security-profiles.create"),
+    ("/v1/failovers", "failovers.create"),
+    ("/v1/failovers/{name}/approvals", "failovers.approve"),
+    ("/v1/failovers/{name}/abort", "failovers.abort"),
+    ("/v1/failovers/{name}/pause", "failovers.pause"),
+    ("/v1/failovers/{name}/resume", "failovers.resume"),
 ];
 
 #[test]
 fn every_operation_that_writes_has_its_line_in_the_table_of_audit_entries() {
     let lines: BTreeSet<&str> = AUDITED.iter().map(|(path, _)| *path).collect();
+    let document = crate::openapi::document();
     let operations = operations();
+    // What changes nothing takes no key.
+    let writes = |method: &str, path: &str| {
+        let parameters = document["paths"][path][method]["parameters"].as_array();
+        parameters.into_iter().flatten().any(|one| one["name"] == "Idempotency-Key")
+    };
     let writing: BTreeSet<&str> =
-        operations.iter().filter(|(method, _)| method != "get").map(|(_, path)| path.as_str()).collect();
+        operations.iter().filter(|(method, path)| writes(method, path)).map(|(_, path)| path.as_str()).collect();
+    let silent = operations.iter().filter(|(method, path)| method != "get" && !writes(method, path));
+    assert_eq!(silent.count(), crate::openapi::QUESTIONS.len(), "what is no read and no question takes a key");
     assert_eq!(lines, writing, "give these operations a line in AUDITED, and a test that has it done");
 }
 

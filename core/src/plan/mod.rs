@@ -1,162 +1,28 @@
-//! What a move would do: which groups, in which order, at what cost, and what would be refused. Pure.
+//! What a move would do: which groups, in which order, at what cost, and what would be refused.
+//!
+//! It is judged by the failover machine's own rules over what a site's API shows ([`View`]): the command line and the REST API
+//! show the same. The operators look again before anything moves.
 
-use super::args::{Loss, MoveArgs};
-use super::sight;
-use super::view::View;
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-use tandem_core::failover::{
+mod error;
+mod shape;
+mod sight;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use error::PlanError;
+pub use shape::{Plan, PlannedGroup, PlannedWave, Wanted};
+pub use view::View;
+
+use crate::failover::{
     AcceptDataLoss, Expectation, Member, PLATFORM, Reason, Request, Standing, Step, Timing, Turn, approvals_lacking,
     expectation, plan_waves, start_now,
 };
-use tandem_crds::{DEFAULT_MAX_PARALLEL, DataLoss, FailoverSelector, FailoverType, Why};
+use std::collections::{BTreeMap, BTreeSet};
+use tandem_crds::{DEFAULT_MAX_PARALLEL, FailoverSelector, FailoverType, Why};
 
 /// How many names an error lists.
 const NAMES_MOST: usize = 5;
-
-/// What somebody wants.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// What it is; where left out, it follows from whether the sources are heard.
-    pub kind: Option<FailoverType>,
-    /// Which groups.
-    pub selector: FailoverSelector,
-    /// Where to.
-    pub to: Option<String>,
-    /// Consent to losing data.
-    pub accept_data_loss: Option<DataLoss>,
-    /// Move although the target does not report ready.
-    pub despite_not_ready: bool,
-    /// How many groups move at once.
-    pub max_parallel: Option<i32>,
-}
-
-impl Wanted {
-    /// What the command line says. Where it names no groups: all.
-    #[must_use]
-    pub fn new(kind: Option<FailoverType>, args: &MoveArgs) -> Self {
-        let all = || FailoverSelector { all: true, ..FailoverSelector::default() };
-        Self {
-            kind,
-            selector: args.select.selector().unwrap_or_else(all),
-            to: args.to.clone(),
-            accept_data_loss: args.accept_data_loss.map(|loss| DataLoss {
-                max_seconds: match loss {
-                    Loss::Seconds(seconds) => Some(seconds.into()),
-                    Loss::Any => None,
-                },
-            }),
-            despite_not_ready: args.despite_not_ready,
-            max_parallel: args.max_parallel,
-        }
-    }
-}
-
-/// Why there is no plan.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// The API shows no sites.
-    #[error("this cluster shows no DataCentre: is Tandem's operator running here?")]
-    NoSites,
-    /// There is no such site.
-    #[error("there is no site {site}: the sites are {known}")]
-    UnknownSite {
-        /// What was named.
-        site: String,
-        /// The sites there are.
-        known: String,
-    },
-    /// There are no such groups.
-    #[error("there is no failover group {0}: `tandem groups` lists them")]
-    UnknownGroups(String),
-    /// The unit has no environments.
-    #[error("no environment belongs to a unit {0}: `kubectl get units` lists the units")]
-    UnknownUnit(String),
-    /// Nothing is selected.
-    #[error("no failover group is selected: `tandem groups` shows where each is active")]
-    Nothing,
-    /// Where to is not clear.
-    #[error("the groups are active at {0}: say where they shall go with --to")]
-    WhereTo(String),
-    /// No one site is preferred.
-    #[error("not just one site has spec.preference Primary: say where the groups shall go with --to")]
-    NoPreferred,
-    /// A planned move cannot have this.
-    #[error("{0} is for a failover alone (--type failover): a planned move loses nothing and needs a ready target")]
-    FailoverOnly(&'static str),
-}
-
-/// What a move would do.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Plan {
-    /// What it is.
-    #[serde(rename = "type")]
-    pub kind: FailoverType,
-    /// Where to.
-    pub to: String,
-    /// In which order.
-    pub waves: Vec<PlannedWave>,
-    /// Groups that cannot be put into an order.
-    pub unmovable: Vec<PlannedGroup>,
-    /// Groups that are there already.
-    pub there: Vec<String>,
-    /// How many different people have to agree.
-    pub approvals_wanted: u64,
-    /// About how long the control plane takes for all of it, in seconds.
-    pub seconds: f64,
-}
-
-/// Groups that may move at once.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlannedWave {
-    /// Its number, from 0.
-    pub number: usize,
-    /// The tier they move with.
-    pub tier: u8,
-    /// The groups.
-    pub groups: Vec<PlannedGroup>,
-}
-
-/// A group that would move.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlannedGroup {
-    /// The group.
-    pub name: String,
-    /// Where it is active; nothing where that is not known.
-    pub from: Option<String>,
-    /// Its epoch; nothing where that is not known.
-    pub epoch: Option<u64>,
-    /// Why it would be refused; empty where it would not.
-    pub refused: Vec<Why>,
-    /// For how long nobody is served, on a good day, in seconds.
-    pub unserved_seconds: f64,
-    /// For how long nobody is served before it is taken back or a person is called, in seconds.
-    pub unserved_most_seconds: f64,
-    /// What could be lost, on a good day, in seconds.
-    pub loss_seconds: f64,
-}
-
-impl Plan {
-    /// Every group of the plan, in order.
-    pub fn groups(&self) -> impl Iterator<Item = &PlannedGroup> {
-        self.waves.iter().flat_map(|wave| &wave.groups).chain(&self.unmovable)
-    }
-
-    /// Whether any group would be refused.
-    #[must_use]
-    pub fn refuses(&self) -> bool {
-        self.groups().any(|group| !group.refused.is_empty())
-    }
-
-    /// The sites that are left.
-    #[must_use]
-    pub fn from(&self) -> BTreeSet<&str> {
-        self.groups().filter_map(|group| group.from.as_deref()).collect()
-    }
-}
 
 /// What a move would do, judged by the failover machine's own rules over what the API shows.
 ///
@@ -172,12 +38,10 @@ pub fn plan(view: &View, wanted: &Wanted) -> Result<Plan, PlanError> {
         if heard { FailoverType::Switchover } else { FailoverType::Failover }
     });
     if kind != FailoverType::Failover {
-        let given = [
-            ("--accept-data-loss", wanted.accept_data_loss.is_some()),
-            ("--despite-not-ready", wanted.despite_not_ready),
-        ];
-        if let Some((name, _)) = given.into_iter().find(|(_, given)| *given) {
-            return Err(PlanError::FailoverOnly(name));
+        let given =
+            [("acceptDataLoss", wanted.accept_data_loss.is_some()), ("despiteNotReady", wanted.despite_not_ready)];
+        if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(PlanError::FailoverOnly { field });
         }
     }
     let request = request(wanted);
@@ -187,13 +51,12 @@ pub fn plan(view: &View, wanted: &Wanted) -> Result<Plan, PlanError> {
     let mut groups: BTreeMap<String, PlannedGroup> =
         moving.iter().map(|name| (name.clone(), planned(view, name, kind, &to, &request))).collect();
     // What depends on a group that is refused cannot go on either, though nothing is wrong with it.
-    let standings = groups
+    let mut standings: BTreeMap<String, Standing> = groups
         .iter()
         .map(|(name, group)| {
             (name.clone(), if group.refused.is_empty() { Standing::Serving } else { Standing::Blocked })
         })
         .collect();
-    let mut standings: BTreeMap<String, Standing> = standings;
     loop {
         let stuck = dependents(&members, &standings);
         if stuck.is_empty() {
@@ -244,7 +107,7 @@ fn selected(view: &View, selector: &FailoverSelector) -> Result<BTreeSet<String>
         return Err(PlanError::NoSites);
     }
     if let Some(site) = &selector.site {
-        known_site(view, site)?;
+        known_site(view, "selector.site", site)?;
     }
     if let Some(unit) = selector.unit.as_ref().filter(|unit| !view.units.contains_key(*unit)) {
         return Err(PlanError::UnknownUnit(unit.clone()));
@@ -253,38 +116,34 @@ fn selected(view: &View, selector: &FailoverSelector) -> Result<BTreeSet<String>
     let unknown: Vec<&String> =
         selected.iter().filter(|group| *group != PLATFORM && !view.groups.contains_key(*group)).collect();
     if !unknown.is_empty() {
-        let mut names: Vec<&str> = unknown.iter().take(NAMES_MOST).map(|name| name.as_str()).collect();
-        let more = format!("and {} more", unknown.len().saturating_sub(NAMES_MOST));
-        if unknown.len() > NAMES_MOST {
-            names.push(&more);
-        }
-        return Err(PlanError::UnknownGroups(names.join(", ")));
+        let names = unknown.iter().take(NAMES_MOST).map(|name| (*name).clone()).collect();
+        return Err(PlanError::UnknownGroups { names, more: unknown.len().saturating_sub(NAMES_MOST) });
     }
     if selected.is_empty() { Err(PlanError::Nothing) } else { Ok(selected) }
 }
 
-fn known_site(view: &View, site: &str) -> Result<String, PlanError> {
+fn known_site(view: &View, field: &'static str, site: &str) -> Result<String, PlanError> {
     if view.sites.contains_key(site) {
         return Ok(site.to_owned());
     }
-    let known: Vec<&str> = view.sites.keys().map(String::as_str).collect();
-    Err(PlanError::UnknownSite { site: site.to_owned(), known: known.join(" and ") })
+    Err(PlanError::UnknownSite { field, site: site.to_owned(), known: view.sites.keys().cloned().collect() })
 }
 
 fn target(view: &View, wanted: &Wanted, selected: &BTreeSet<String>) -> Result<String, PlanError> {
     if let Some(to) = &wanted.to {
-        return known_site(view, to);
+        return known_site(view, "to", to);
     }
     if wanted.kind == Some(FailoverType::Failback) {
         return view.preferred().map(str::to_owned).ok_or(PlanError::NoPreferred);
     }
     let active: BTreeSet<&str> = selected.iter().filter_map(|group| view.active(group)).collect();
     let mut sites = active.iter();
-    match (sites.next(), sites.next()) {
-        (Some(from), None) => view.other(from).map(str::to_owned).ok_or_else(|| PlanError::WhereTo((*from).to_owned())),
-        (None, _) => Err(PlanError::WhereTo("no known site".to_owned())),
-        _ => Err(PlanError::WhereTo(active.into_iter().collect::<Vec<_>>().join(" and "))),
-    }
+    let only = match (sites.next(), sites.next()) {
+        (Some(from), None) => view.other(from),
+        _ => None,
+    };
+    only.map(str::to_owned)
+        .ok_or_else(|| PlanError::WhereTo { active: active.into_iter().map(str::to_owned).collect() })
 }
 
 fn request(wanted: &Wanted) -> Request {

@@ -1,10 +1,9 @@
 //! What a site's API shows of sites and groups.
 
-use super::api::{self, ApiError};
-use kube::{Client, ResourceExt};
+use crate::failover::PLATFORM;
+use crate::names::default_group;
+use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
-use tandem_core::failover::PLATFORM;
-use tandem_core::names::default_group;
 use tandem_crds::{Application, DataCentre, Environment, FailoverGroup, FailoverSelector, HOLD, HOLD_ALL, Preference};
 
 /// What a site's API shows of sites and groups.
@@ -18,36 +17,6 @@ pub struct View {
     pub units: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Looks at sites and groups, and at the applications of a unit where one is named.
-///
-/// # Errors
-/// When the cluster cannot be read or does not know Tandem's kinds.
-pub async fn look(client: &Client, unit: Option<&str>) -> Result<View, ApiError> {
-    let (sites, groups) = futures::try_join!(api::list::<DataCentre>(client), api::list::<FailoverGroup>(client))?;
-    let mut view = View::new(sites, groups);
-    if let Some(unit) = unit {
-        let (environments, applications) =
-            futures::try_join!(api::list::<Environment>(client), api::list_everywhere::<Application>(client))?;
-        if environments.iter().any(|environment| environment.spec.unit == unit) {
-            view.units.insert(unit.to_owned(), groups_of(unit, &environments, &applications));
-        }
-    }
-    Ok(view)
-}
-
-fn groups_of(unit: &str, environments: &[Environment], applications: &[Application]) -> BTreeSet<String> {
-    let own: BTreeSet<String> =
-        environments.iter().filter(|environment| environment.spec.unit == unit).map(ResourceExt::name_any).collect();
-    let group = |application: &Application| {
-        let namespace = application.namespace().unwrap_or_default();
-        own.contains(&namespace).then(|| {
-            let named = application.spec.failover_group.clone();
-            named.unwrap_or_else(|| default_group(&namespace, &application.name_any()))
-        })
-    };
-    applications.iter().filter_map(group).collect()
-}
-
 impl View {
     /// A view of these.
     #[must_use]
@@ -57,6 +26,35 @@ impl View {
             groups: groups.into_iter().map(|group| (group.name_any(), group)).collect(),
             units: BTreeMap::new(),
         }
+    }
+
+    /// The same with the groups of a unit's applications: from all environments and all applications. A unit without
+    /// environments is none.
+    #[must_use]
+    pub fn with_unit<'a>(
+        mut self,
+        unit: &str,
+        environments: impl IntoIterator<Item = &'a Environment>,
+        applications: impl IntoIterator<Item = &'a Application>,
+    ) -> Self {
+        let own: BTreeSet<String> = environments
+            .into_iter()
+            .filter(|environment| environment.spec.unit == unit)
+            .map(ResourceExt::name_any)
+            .collect();
+        if own.is_empty() {
+            return self;
+        }
+        let group = |application: &Application| {
+            let namespace = application.namespace().unwrap_or_default();
+            own.contains(&namespace).then(|| {
+                let named = application.spec.failover_group.clone();
+                named.unwrap_or_else(|| default_group(&namespace, &application.name_any()))
+            })
+        };
+        let groups = applications.into_iter().filter_map(group).collect();
+        self.units.insert(unit.to_owned(), groups);
+        self
     }
 
     /// Where a group is active, by its record; for `platform`, the site that publishes.

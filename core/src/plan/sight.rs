@@ -4,12 +4,12 @@
 //! operators themselves say (`whyNotAutomatic`); they look again before anything moves.
 
 use super::view::View;
-use std::collections::BTreeMap;
-use std::time::Duration;
-use tandem_core::failover::{
+use crate::failover::{
     Data, ExecutionKind, GroupView, PLATFORM, Phase, Policy, Reason, Request, Role, Silence, SiteView, Situation,
     Timing, planned, unplanned,
 };
+use std::collections::BTreeMap;
+use std::time::Duration;
 use tandem_crds::{FailoverGroup, FailoverGroupStatus, GroupPhase, Why};
 
 /// When the plan is made, on a clock that began long before.

@@ -1,5 +1,11 @@
 //! `/v1/failovers`.
 
+pub(crate) mod change;
+pub(crate) mod create;
+pub(crate) mod events;
+pub(crate) mod plan;
+mod writing;
+
 use super::extract::{Named, Pairs, find};
 use super::page::{Filter, asked, page, text};
 use crate::authorise::{Action, authorise, authorise_named};
