@@ -6,6 +6,7 @@
 //! with `--include-ignored`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod accepted;
 mod arbiter;
 mod data;
 mod kills;
@@ -52,6 +53,7 @@ fn main() {
         lost::fault_26_a_site_that_returns_half_way_is_the_standby,
         lost::fault_35_an_unpublished_edit_becomes_a_conflict_record,
         kills::fault_15_a_leader_killed_around_each_kind_of_step,
+        accepted::a_hundred_accepted_requests_survive_five_power_offs,
         arbiter::five_minutes_without_the_arbiter,
         restore::a_lost_member_is_replaced_and_nothing_is_fenced,
         restore::fault_09_a_restored_arbiter_fences_until_people_confirm,

@@ -91,6 +91,16 @@ impl World {
         .await;
     }
 
+    /// Waits until an environment's namespace is there at a site.
+    pub(crate) async fn made(&self, site: &str, environment: &str) {
+        let client = self.client(site).await;
+        let namespaces = built_in(&client, "", "Namespace", None);
+        eventually(&format!("the namespace {environment} at {site}"), PATIENCE, || async {
+            namespaces.get_opt(environment).await.ok()?.map(drop)
+        })
+        .await;
+    }
+
     /// Waits until every group is active at a site, and at no other; says how long that took.
     pub(crate) async fn active(&self, site: &str) -> Duration {
         let started = std::time::Instant::now();

@@ -145,8 +145,16 @@ impl Caller {
     /// # Panics
     /// When there is no connection, or no answer in time.
     pub async fn post(&self, path: &str, key: &str, document: &Value) -> Answer {
+        self.try_post(path, key, document).await.unwrap()
+    }
+
+    /// Sends a document, under a key by which it is done once.
+    ///
+    /// # Errors
+    /// When there is no connection, or no answer in time.
+    pub async fn try_post(&self, path: &str, key: &str, document: &Value) -> Result<Answer, String> {
         let request = http::Request::post(format!("{}{path}", self.address)).header("idempotency-key", key);
-        self.send(request.header(CONTENT_TYPE, "application/json"), document.to_string()).await.unwrap()
+        self.send(request.header(CONTENT_TYPE, "application/json"), document.to_string()).await
     }
 
     /// Sends what is wanted of an object, under a key by which it is done once.
