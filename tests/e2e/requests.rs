@@ -90,4 +90,11 @@ pub(crate) async fn a_request_is_decided_carried_out_and_shown_in_both_sites(wor
             (&json!("6"), &json!("asks-second"))
         );
     }
+
+    // What only shrinks, and still holds what is in use, nobody has to be asked about.
+    let smaller = json!({"cpu": "5", "memory": "16Gi", "storage": "100Gi", "pods": 20});
+    world.apply(&request("asks-fourth", "asks", &json!({"type": "Resize", "quota": smaller}))).await;
+    let done = stands(&world, "asks-fourth", "Provisioned").await;
+    let decisions = done.data["spec"]["decisions"].as_array().unwrap();
+    assert_eq!((decisions.len(), &decisions[0]["by"]), (1, &json!("tandem:rule")), "{decisions:?}");
 }
