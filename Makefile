@@ -137,6 +137,16 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)
 
+.PHONY: test-api
+test-api: root programs control-plane ## send requests made up from the OpenAPI document to the API of a lab (EXAMPLES=25)
+	@scripts/ensure-packages $(call unless,python3,python3) python3-venv curl
+	@$(SUDO) scripts/test-api $(BIN)
+
+.PHONY: bench-api
+bench-api: root programs control-plane ## measure the API on a lab, beside a bare server and a bare etcd
+	$(call say,measuring the API on a lab (about 3 minutes))
+	@$(call LAB_TEST,tandem-tests,bench-api)
+
 SEEDS ?= 20000
 .PHONY: sim
 sim: build-packages ## try to break the failover protocol in simulated time (SEEDS=1000000)

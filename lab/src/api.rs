@@ -5,6 +5,7 @@ use crate::people::{PEOPLE, Person, ROLES};
 use crate::plan::{Place, Plan, WITNESS};
 use crate::process::Program;
 use crate::programs::Programs;
+use crate::site::Setting;
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -58,9 +59,13 @@ pub fn replica(
     programs: &Programs,
     place: &Place,
     reached: &BTreeMap<String, String>,
+    settings: &[Setting],
 ) -> io::Result<Program> {
     let path = layout.place(&place.name).join("api.yaml");
-    let config = config(plan, layout, place, reached);
+    let mut config = config(plan, layout, place, reached);
+    for setting in settings.iter().filter_map(Setting::of_api) {
+        setting.put(&mut config);
+    }
     fs::write(&path, serde_yaml::to_string(&config).map_err(io::Error::other)?)?;
     Ok(Program {
         place: place.name.clone(),
@@ -193,5 +198,11 @@ mod tests {
         assert_eq!(config["arbiter"]["certFile"], "/lab/dc-b/pki/arbiter-api.crt");
         assert_eq!(config["oidc"]["issuer"], "https://10.90.128.9:8443");
         assert_eq!(config["listen"], "10.90.64.8:8443");
+        let (usual, other): (Setting, Setting) =
+            ("heartbeatSeconds=1".parse().unwrap(), "api.limits.client.perSecond=7".parse().unwrap());
+        assert_eq!(usual.of_api(), None);
+        let mut config = config;
+        other.of_api().unwrap().put(&mut config);
+        assert_eq!(config["limits"], json!({"client": {"perSecond": 7}}));
     }
 }

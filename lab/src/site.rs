@@ -108,7 +108,8 @@ pub fn prepare(
             replicas.push(program(&name, programs.own.join("tandem-operator"), arguments));
         }
     }
-    let api = reached.map(|reached| api::replica(plan, layout, programs, place, reached)).transpose()?;
+    let settings = operators.unwrap_or_default();
+    let api = reached.map(|reached| api::replica(plan, layout, programs, place, reached, settings)).transpose()?;
     let mut beside = Vec::new();
     if let Some(group) = data {
         Layout::private_dir(&place.memory())?;
@@ -230,7 +231,7 @@ fn arbiter_member(plan: &Plan, layout: &Layout, programs: &Programs, place: &Pla
     Program { place: place.name.clone(), name: "arbiter".to_owned(), executable: programs.etcd.clone(), arguments }
 }
 
-/// A setting of the operators that is to be another than the lab's usual one.
+/// A setting of the operators that is to be another than the lab's usual one, or one of the API, under `api`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
     path: Vec<String>,
@@ -249,7 +250,13 @@ impl std::str::FromStr for Setting {
 }
 
 impl Setting {
-    fn put(&self, config: &mut Value) {
+    /// The setting without its `api`, where it is one of the API.
+    pub(crate) fn of_api(&self) -> Option<Self> {
+        let (first, rest) = self.path.split_first()?;
+        (first == "api").then(|| Self { path: rest.to_vec(), value: self.value.clone() })
+    }
+
+    pub(crate) fn put(&self, config: &mut Value) {
         let mut here = config;
         for field in &self.path {
             here = &mut here[field.as_str()];
@@ -292,7 +299,7 @@ fn operator_config(
         "deletionGraceSeconds": 10,
         "logFormat": "json",
     });
-    for setting in settings {
+    for setting in settings.iter().filter(|setting| setting.of_api().is_none()) {
         setting.put(&mut config);
     }
     let path = layout.place(&place.name).join(format!("operator-{replica}.yaml"));

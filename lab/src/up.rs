@@ -42,7 +42,8 @@ pub(super) struct UpArgs {
     #[arg(long)]
     no_api: bool,
     /// Give the operators another setting than the lab's usual one, such as `heartbeatSeconds=1` or
-    /// `failover.platformMode=Automatic`. May be given several times.
+    /// `failover.platformMode=Automatic`; the API another one under `api`, such as `api.durableSeconds=5`. May be given several
+    /// times.
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     settings: Vec<String>,
     /// Let groups fail over by themselves, after the short waits of a rehearsal: 30 s where a city waits for many minutes.

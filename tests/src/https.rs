@@ -85,7 +85,12 @@ impl Lab {
 }
 
 impl Caller {
-    fn new(address: String, authority: &Path, certificate: Option<&Path>) -> Self {
+    /// Somebody who asks an address, believes one authority, and shows the certificate `<path>.crt` with the key `<path>.key`.
+    ///
+    /// # Panics
+    /// When a file cannot be read.
+    #[must_use]
+    pub fn new(address: String, authority: &Path, certificate: Option<&Path>) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
