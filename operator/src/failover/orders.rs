@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use tandem_arbiter::records::RequestRecord;
 pub use tandem_core::failover::is_automatic;
 use tandem_core::failover::{
-    AUTOMATIC, ExecutionKind, Journal, Member, Request, Standing, Trigger, Turn, Waves, automatic, plan_waves, standing,
-    start_now,
+    AUTOMATIC, ExecutionKind, Journal, Member, Request, Standing, Trigger, Turn, Waves, automatic, plan_waves,
+    standing, start_now,
 };
 
 /// What is to be begun, and whose turn it is.
