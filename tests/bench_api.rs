@@ -52,7 +52,11 @@ impl Measured {
 }
 
 /// Does something so many times, so many at once.
-async fn measure<F: Future<Output = ()>>(name: &'static str, count: usize, mut act: impl FnMut(usize) -> F) -> Measured {
+async fn measure<F: Future<Output = ()>>(
+    name: &'static str,
+    count: usize,
+    mut act: impl FnMut(usize) -> F,
+) -> Measured {
     let started = Instant::now();
     let timed = (0..count).map(|n| {
         let act = act(n);

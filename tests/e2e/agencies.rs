@@ -275,9 +275,18 @@ async fn its_arbiter_user_may_do_no_more(world: &World) {
         let arbiter = &arbiter;
         async move { arbiter.range(&format!("{PREFIX}{part}")).await }
     };
-    for part in
-        ["audit/", "audit/dc-b/", "generation", "groups/", "holds/", "idempotency/", "ledger/", "requests/", "sites/", "specs/"]
-    {
+    for part in [
+        "audit/",
+        "audit/dc-b/",
+        "generation",
+        "groups/",
+        "holds/",
+        "idempotency/",
+        "ledger/",
+        "requests/",
+        "sites/",
+        "specs/",
+    ] {
         let read = range(part).await;
         assert!(read.is_ok(), "{part}: {read:?}");
     }
