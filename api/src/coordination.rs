@@ -8,6 +8,7 @@ use crate::problem::Problem;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use serde_json::Value;
 use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::{
     AuditError, AuditPage, Claimed, Completion, IdempotencyError, PromiseError, ReadError, Receipt,
@@ -28,6 +29,15 @@ pub struct Authority {
     pub site: Option<String>,
     /// The revision of the record that says so.
     pub revision: i64,
+}
+
+/// What is published of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// From where.
+    pub origin: Origin,
+    /// What it says.
+    pub spec: Value,
 }
 
 /// What both sites share.
@@ -56,8 +66,8 @@ pub trait Coordination: Send + Sync {
     fn release<'a>(&'a self, id: &'a str, revision: i64) -> Answer<'a, ()>;
     /// Promises a request part of its unit's budget, or takes the promise back.
     fn promise<'a>(&'a self, authority: i64, unit: &'a str, change: &'a Change) -> Answer<'a, ()>;
-    /// From where an object was published last; `None` where it is not, or was deleted.
-    fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Origin>>;
+    /// What is published of an object; `None` where nothing is, or it was deleted.
+    fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Published>>;
     /// A failover that was asked for, as both sites read it; `None` while no operator has taken it in.
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>>;
 }
@@ -159,11 +169,11 @@ impl<S: Store> Coordination for ByArbiter<S> {
         .boxed()
     }
 
-    fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Origin>> {
+    fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Published>> {
         async {
             let found = self.arbiter.spec(key).await.map_err(|error: ReadError| unreachable(&error))?;
             Ok(found.and_then(|found| match found.value {
-                Record::Live(live) => Some(live.origin),
+                Record::Live(live) => Some(Published { origin: live.origin, spec: live.spec }),
                 Record::Tombstone(_) => None,
             }))
         }

@@ -1,9 +1,12 @@
 //! Accepted means durable: what was written at this site is answered for only once the arbiter holds it.
 
+use crate::coordination::Published;
 use crate::problem::Problem;
 use crate::state::AppState;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_core::sync::ObjectKey;
+use tandem_crds::TandemKind;
 
 /// The first pause between two looks, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
@@ -12,19 +15,13 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 ///
 /// # Errors
 /// [`Problem::NotDurable`] where that took too long: it stands at this site, and may be published yet.
-pub(crate) async fn durable(
-    state: &AppState,
-    key: &ObjectKey,
-    metadata: &kube::core::ObjectMeta,
-) -> Result<(), Problem> {
-    let (uid, generation) = (metadata.uid.as_deref().unwrap_or_default(), metadata.generation.unwrap_or(i64::MAX));
+pub(crate) async fn durable<K: TandemKind>(state: &AppState, key: &ObjectKey, object: &K) -> Result<(), Problem> {
     let waiting = async {
         let mut pause = PAUSES.0;
         loop {
             // While the arbiter does not answer there is still time for it to.
-            if let Ok(Some(origin)) = state.coordination.published(key).await
-                && origin.uid == uid
-                && origin.generation >= generation
+            if let Ok(Some(published)) = state.coordination.published(key).await
+                && holds(&published, object)
             {
                 return;
             }
@@ -33,4 +30,52 @@ pub(crate) async fn durable(
         }
     };
     tokio::time::timeout(state.patience, waiting).await.map_err(|_| Problem::NotDurable)
+}
+
+/// Whether what is published is this object or something later of it. Generations alone do not tell: the operator's own stamp
+/// on the object is one more, and an object that came from the other site counts its own.
+fn holds<K: TandemKind>(published: &Published, object: &K) -> bool {
+    let metadata = object.meta();
+    let later = metadata.uid.as_ref() == Some(&published.origin.uid)
+        && metadata.generation.is_some_and(|generation| published.origin.generation >= generation);
+    let says = |spec: &K::Spec| without_id(json!(spec));
+    later || serde_json::from_value(published.spec.clone()).is_ok_and(|spec| says(&spec) == says(object.spec()))
+}
+
+fn without_id(mut spec: Value) -> Value {
+    if let Some(fields) = spec.as_object_mut() {
+        fields.remove("id");
+    }
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::testing::unit;
+    use tandem_core::sync::Origin;
+
+    #[test]
+    fn what_is_published_holds_an_object_by_its_generation_or_by_what_it_says() {
+        let mut object = unit("health");
+        object.metadata.uid = Some("here".to_owned());
+        let published = |uid: &str, generation, spec: &Value| Published {
+            origin: Origin { site: "dc-a".to_owned(), uid: uid.to_owned(), generation },
+            spec: spec.clone(),
+        };
+        let mut same = json!(object.spec);
+        same["id"] = json!("minted");
+        let mut other = same.clone();
+        other["budget"]["pods"] = json!(1);
+        for (uid, generation, spec, wanted) in [
+            ("here", 3, &other, true),
+            ("here", 2, &other, false),
+            ("here", 2, &same, true),
+            ("there", 9, &other, false),
+            ("there", 1, &same, true),
+            ("there", 1, &Value::Null, false),
+        ] {
+            assert_eq!(holds(&published(uid, generation, spec), &object), wanted, "{uid} {generation}");
+        }
+    }
 }

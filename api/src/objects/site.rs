@@ -84,11 +84,13 @@ impl Site {
     /// The operator publishes what it has not.
     pub(crate) fn publish_all(&self) {
         self.publishes.store(true, Ordering::SeqCst);
-        for request in &self.now().requests {
+        let mut memory = self.now();
+        for request in memory.requests.clone() {
             let metadata = &request.metadata;
             let key = ObjectKey::cluster(Kind::EnvironmentRequest, metadata.name.clone().unwrap());
-            let object = serde_json::to_value(&**request).unwrap();
+            let object = serde_json::to_value(&*request).unwrap();
             self.publish(&key, &object, metadata.uid.as_deref().unwrap_or("?"), metadata.generation.unwrap_or(1));
+            stamp(&mut memory, &ObjectRef::from(&key), &object);
         }
     }
 
@@ -192,7 +194,10 @@ impl Site {
         put(&mut memory, key, &object);
         if self.publishes.load(Ordering::SeqCst) {
             match published(key) {
-                Some(key) => self.publish(&key, &object, &uid, generation),
+                Some(published) => {
+                    self.publish(&published, &object, &uid, generation);
+                    stamp(&mut memory, key, &object);
+                }
                 None => self.take(&mut memory, &key.name),
             }
         }
@@ -261,6 +266,20 @@ macro_rules! of_kind {
 fn published(key: &ObjectRef) -> Option<ObjectKey> {
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == key.kind)?;
     Some(ObjectKey { kind, namespace: key.namespace.clone(), name: key.name.clone() })
+}
+
+/// The operator's own mark on what it has published: the id, and with it one generation more.
+fn stamp(memory: &mut Memory, key: &ObjectRef, object: &Value) {
+    let mut stamped = object.clone();
+    let uid = object["metadata"]["uid"].as_str().unwrap_or("?");
+    let id = published(key).map(|key| mint_id("dc-a", key.kind, uid));
+    if stamped["spec"].get("id") != Some(&json!(id)) {
+        stamped["spec"]["id"] = json!(id);
+        stamped["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap_or(1) + 1);
+        let version = stamped["metadata"]["resourceVersion"].as_str().unwrap_or("0").to_owned();
+        stamped["metadata"]["resourceVersion"] = json!(format!("{version}-stamped"));
+        put(memory, key, &stamped);
+    }
 }
 
 fn is<K: Resource>(object: &Arc<K>, key: &ObjectRef) -> bool {

@@ -69,7 +69,7 @@ async fn attempt<K: Written>(
     let current: Option<K> = fresh(&*state.writer, &at).await?;
     let next = object(key, wanted, current.as_ref())?;
     if let Some(current) = current.as_ref().filter(|current| current.spec() == next.spec()) {
-        durable(state, key, current.meta()).await?;
+        durable(state, key, current).await?;
         return Ok(Done::accepted(K::place(key), &K::Item::from(current)));
     }
     if wanted.version.is_some() && wanted.version != current.as_ref().and_then(|c| c.meta().resource_version.clone()) {
@@ -92,7 +92,7 @@ async fn attempt<K: Written>(
         written.map_err(Problem::from)
     })
     .await?;
-    durable(state, key, written.meta()).await?;
+    durable(state, key, &written).await?;
     let item = K::Item::from(&written);
     Ok(if current.is_some() { Done::accepted(K::place(key), &item) } else { Done::created(K::place(key), &item) })
 }

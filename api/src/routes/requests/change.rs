@@ -132,7 +132,7 @@ async fn change(
         let writing = Writing { state: &own, who: &call.principal, authority };
         let key = ObjectKey::cluster(Kind::EnvironmentRequest, name.clone());
         let written = write(&writing, &ObjectRef::from(&key), verb, &action).await?;
-        durable(&own, &key, &written.metadata).await?;
+        durable(&own, &key, &written).await?;
         Ok(Done::accepted(format!("/v1/requests/{name}"), &EnvironmentRequestItem::from(&written)))
     })
     .await

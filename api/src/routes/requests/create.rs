@@ -141,7 +141,7 @@ async fn ask(writing: &Writing<'_>, mut request: EnvironmentRequest) -> Result<E
         }
     })
     .await?;
-    durable(state, &key, &written.metadata).await?;
+    durable(state, &key, &written).await?;
     Ok(written)
 }
 
@@ -160,7 +160,7 @@ async fn made_before(
     if !ours || content_digest(&same) != content_digest(&there.spec) {
         return Err(Problem::KeyReused);
     }
-    durable(writing.state, key, &there.metadata).await?;
+    durable(writing.state, key, &there).await?;
     Ok(there)
 }
 
