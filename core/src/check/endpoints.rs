@@ -76,7 +76,14 @@ fn taken(subject: &Subject<'_>, path: &str, host: &str, problems: &mut Vec<Probl
     if (namespace.as_str(), name.as_str()) == (subject.namespace, subject.name) {
         return;
     }
-    let message = format!("{host} is already the host name of {namespace}/{name}; choose another or remove it there");
+    // Who asks is not told what another unit has: the same sentence goes to agencies.
+    let unit = |namespace: &str| subject.world.environments.get(namespace).map(|environment| &environment.spec.unit);
+    let own = unit(namespace).is_some() && unit(namespace) == unit(subject.namespace);
+    let message = if own {
+        format!("{host} is already the host name of {namespace}/{name}; choose another or remove it there")
+    } else {
+        format!("{host} is already the host name of another unit's application; choose another")
+    };
     problems.push(Problem::new(Reason::HostNameTaken, path, message));
 }
 

@@ -4,7 +4,7 @@ use tandem_core::check::{self, Problem};
 use tandem_crds::status::Reason;
 use tandem_crds::{Application, ApplicationRef, Endpoint};
 
-use crate::fixtures::{City, hall, only, plain, read, video};
+use crate::fixtures::{City, environment, hall, only, plain, read, video};
 
 fn problems(city: &City, application: &Application) -> Vec<Problem> {
     check::application(application, &city.world())
@@ -126,6 +126,26 @@ fn a_host_name_is_one_applications() {
         Reason::HostNameTaken,
         "spec.endpoints[0].hosts[0]: hall.bozhou.example is already the host name of data-prod/hall; choose another or \
          remove it there",
+    );
+}
+
+#[test]
+fn whose_a_host_name_is_stays_within_the_unit() {
+    let mut city = City::new().publish(hall());
+    let mut others = environment();
+    others.spec.unit = "police".to_owned();
+    city.environments.insert("data-prod".to_owned(), others.clone());
+    let mut own = environment();
+    own.metadata.name = Some("data-test".to_owned());
+    city.environments.insert("data-test".to_owned(), own);
+    let mut other = video();
+    other.metadata.namespace = Some("data-test".to_owned());
+    endpoint(&mut other).hosts = vec!["hall.bozhou.example".to_owned()];
+    let found = problems(&city, &other);
+    let taken = found.iter().find(|problem| problem.reason == Reason::HostNameTaken).unwrap();
+    assert_eq!(
+        taken.message,
+        "hall.bozhou.example is already the host name of another unit's application; choose another"
     );
 }
 
