@@ -206,12 +206,18 @@ impl Facts {
             );
             self.broken("I1 no write beside another holder", what);
         }
+        // A site that lets a group go and takes it back, with nobody in between, holds it as one: what was under way at its own
+        // database may end under the later of the two epochs.
+        let epochs = &self.epochs;
+        let held = |epoch: u64| epochs.get(&(name.to_owned(), epoch)).is_some_and(|(_, holder)| holder == place.site());
+        let through = |one: u64, other: u64| (one.min(other)..=one.max(other)).all(held);
         let writes = self.writes.entry(group).or_default();
         let this = Accepted { place, epoch, begun, answered: now, position };
         let crossing = writes.iter().rev().take(64).find(|other| {
-            (other.epoch > epoch && other.begun < now)
+            let crosses = (other.epoch > epoch && other.begun < now)
                 || (other.epoch < epoch && other.answered > begun)
-                || (other.epoch == epoch && other.place != place)
+                || (other.epoch == epoch && other.place != place);
+            crosses && !(other.place == place && through(epoch, other.epoch))
         });
         if let Some(other) = crossing {
             let what = format!("{name}: {this:?} and {other:?}");
