@@ -134,7 +134,7 @@ fn whose_a_host_name_is_stays_within_the_unit() {
     let mut city = City::new().publish(hall());
     let mut others = environment();
     others.spec.unit = "police".to_owned();
-    city.environments.insert("data-prod".to_owned(), others.clone());
+    city.environments.insert("data-prod".to_owned(), others);
     let mut own = environment();
     own.metadata.name = Some("data-test".to_owned());
     city.environments.insert("data-test".to_owned(), own);
