@@ -13,7 +13,7 @@ use std::time::Duration;
 use tandem_core::sync::ObjectKey;
 
 /// The field manager of what is written here. What it wrote stands in the audit chain with the person who asked.
-pub const MANAGER: &str = "tandem-api";
+pub const MANAGER: &str = tandem_core::audit::API_MANAGER;
 
 /// How long the API server may take.
 const PATIENCE: Duration = Duration::from_secs(10);

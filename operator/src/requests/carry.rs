@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long what was written is given to be published, before it is written again.
 const SETTLES: Duration = Duration::from_secs(5);
 /// The field manager of what a request makes.
-pub(super) const MANAGER: &str = "tandem/requests";
+pub(super) const MANAGER: &str = tandem_core::audit::CARRIES_OUT_MANAGER;
 
 /// Carries out what was approved, and shows how requests stand, for ever; only while this replica leads its site.
 pub async fn run_carrying_out(context: Context) {

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use std::time::Duration;
+use tandem_arbiter::arbiter::PromiseError;
 use tandem_core::check::amounts_of;
 use tandem_core::ledger::{Amounts, Change};
 use tandem_core::requests::{
@@ -104,8 +105,15 @@ async fn approve(context: &Context, request: &EnvironmentRequest, rule: Rule) ->
     });
     let mandate = context.link.mandate().map_err(|error| error.to_string())?;
     if let Some(promise) = &promise {
-        let promised = context.link.arbiter().promise(mandate.authority, &request.spec.unit, promise).await;
-        promised.map_err(|error| error.to_string())?;
+        match context.link.arbiter().promise(mandate.authority, &request.spec.unit, promise).await {
+            Ok(()) => {}
+            // What the budget has no room for is for people, and looked at again: no fault, and nothing to be told each time.
+            Err(PromiseError::Refused(refusal)) => {
+                tracing::debug!(request = name, %refusal, "no rule approves what the budget has no room for");
+                return Ok(());
+            }
+            Err(error) => return Err(error.to_string()),
+        }
     }
     let decided = decided_by_rule(&held, rule, wall());
     let body = json!({
