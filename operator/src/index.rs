@@ -3,8 +3,8 @@
 //! Everything that decides reads from here. Entries only move forward: an older revision than the one held is not taken.
 
 use crate::chain::Chain;
+use crate::shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{PoisonError, RwLock};
 use tandem_arbiter::records::{GroupRecord, StatusRecord};
 use tandem_core::check::World;
 use tandem_core::names::default_group;
@@ -17,7 +17,7 @@ pub type SiteReport = Versioned<StatusRecord>;
 /// The arbiter's records in memory.
 #[derive(Debug, Default)]
 pub struct Index {
-    inner: RwLock<Inner>,
+    inner: Shared<Inner>,
 }
 
 #[derive(Debug, Default)]
@@ -112,17 +112,9 @@ fn application_name(key: &ObjectKey) -> (String, String) {
 }
 
 impl Index {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes in a record. Says whether it was news.
     pub fn enter(&self, record: Versioned<Record>) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let key = record.value.key().clone();
         if inner.records.get(&key).is_some_and(|held| held.revision >= record.revision) {
             return false;
@@ -143,7 +135,7 @@ impl Index {
 
     /// Takes out a record whose key the arbiter has collected.
     pub fn remove(&self, key: &ObjectKey, revision: i64) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         match inner.records.get(key) {
             Some(held) if held.revision < revision => {}
             _ => return false,
@@ -159,31 +151,31 @@ impl Index {
     /// The record of an object, alive or not.
     #[must_use]
     pub fn record(&self, key: &ObjectKey) -> Option<Versioned<Record>> {
-        self.read().records.get(key).cloned()
+        self.inner.read().records.get(key).cloned()
     }
 
     /// Every key there is a record for.
     #[must_use]
     pub fn keys(&self) -> Vec<ObjectKey> {
-        self.read().records.keys().cloned().collect()
+        self.inner.read().records.keys().cloned().collect()
     }
 
     /// The object that bears a durable id.
     #[must_use]
     pub fn key_of(&self, id: &str) -> Option<ObjectKey> {
-        self.read().by_id.get(id).cloned()
+        self.inner.read().by_id.get(id).cloned()
     }
 
     /// How many objects of a kind are wanted.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
-        let inner = self.read();
+        let inner = self.inner.read();
         inner.records.iter().filter(|(key, held)| key.kind == kind && matches!(held.value, Record::Live(_))).count()
     }
 
     /// Asks the rules about the world as it is published.
     pub fn with_world<R>(&self, ask: impl FnOnce(&World<'_>) -> R) -> R {
-        let inner = self.read();
+        let inner = self.inner.read();
         let typed = &inner.typed;
         ask(&World {
             units: &typed.units,
@@ -198,7 +190,7 @@ impl Index {
     /// What has to be looked at again when an object changes: what names it, in the order of provisioning.
     #[must_use]
     pub fn dependents(&self, key: &ObjectKey) -> Vec<ObjectKey> {
-        let inner = self.read();
+        let inner = self.inner.read();
         let typed = &inner.typed;
         let mut environments: BTreeSet<&str> = BTreeSet::new();
         let mut found = Vec::new();
@@ -252,7 +244,7 @@ impl Index {
     /// The applications that move with a group.
     #[must_use]
     pub fn members(&self, group: &str) -> Vec<ObjectKey> {
-        let inner = self.read();
+        let inner = self.inner.read();
         inner
             .typed
             .applications
@@ -265,13 +257,13 @@ impl Index {
     /// Whether there are tombstones that could be collected.
     #[must_use]
     pub fn has_tombstones(&self) -> bool {
-        self.read().records.values().any(|held| matches!(held.value, Record::Tombstone(_)))
+        self.inner.read().records.values().any(|held| matches!(held.value, Record::Tombstone(_)))
     }
 
     /// The applications that adopt a workload of this name in a namespace.
     #[must_use]
     pub fn adopters(&self, namespace: &str, workload: &str) -> Vec<ObjectKey> {
-        let inner = self.read();
+        let inner = self.inner.read();
         let adopts =
             |application: &Application| application.spec.adopt.iter().flatten().any(|adopted| adopted.name == workload);
         inner
@@ -285,7 +277,7 @@ impl Index {
 
     /// Takes in the record of who is active for a group. Says whether it was news.
     pub fn enter_group(&self, name: &str, record: Versioned<GroupRecord>) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if inner.groups.get(name).is_some_and(|held| held.revision >= record.revision) {
             return false;
         }
@@ -296,19 +288,19 @@ impl Index {
     /// Who is active for a group.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<Versioned<GroupRecord>> {
-        self.read().groups.get(name).cloned()
+        self.inner.read().groups.get(name).cloned()
     }
 
     /// The highest epoch of the groups that are active at a site.
     #[must_use]
     pub fn highest_epoch(&self, site: &str) -> u64 {
-        let inner = self.read();
+        let inner = self.inner.read();
         inner.groups.values().filter(|g| g.value.active == site).map(|g| g.value.epoch).max().unwrap_or(0)
     }
 
     /// Takes in what a site says of an object. Says whether it was news.
     pub fn enter_report(&self, site: &str, key: &ObjectKey, report: SiteReport) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let reports = inner.reports.entry(key.clone()).or_default();
         if reports.get(site).is_some_and(|held| held.revision >= report.revision) {
             return false;
@@ -320,7 +312,7 @@ impl Index {
     /// What the sites say of an object, by site.
     #[must_use]
     pub fn reports(&self, key: &ObjectKey) -> BTreeMap<String, SiteReport> {
-        self.read().reports.get(key).cloned().unwrap_or_default()
+        self.inner.read().reports.get(key).cloned().unwrap_or_default()
     }
 }
 

@@ -27,5 +27,6 @@ pub mod providers;
 pub mod queue;
 pub mod requests;
 pub mod run;
+mod shared;
 pub mod status;
 pub mod sync;

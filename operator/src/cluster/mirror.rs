@@ -1,11 +1,12 @@
 //! What is in the cluster, kept in memory from watches.
 
 use crate::chain::Chain;
+use crate::shared::Shared;
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use tandem_core::names::LABEL_ID;
 use tandem_crds::Kind;
 
@@ -44,7 +45,7 @@ impl std::fmt::Display for ObjectName {
 /// The objects of some kinds, by name and by the durable id they bear.
 #[derive(Debug, Default)]
 pub struct Mirror {
-    objects: RwLock<Objects>,
+    objects: Shared<Objects>,
 }
 
 #[derive(Debug, Default)]
@@ -102,31 +103,23 @@ fn slim(kind: &str, object: &mut DynamicObject) {
 }
 
 impl Mirror {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Objects> {
-        self.objects.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Objects> {
-        self.objects.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// One object.
     #[must_use]
     pub fn get(&self, name: &ObjectName) -> Option<Arc<DynamicObject>> {
-        self.read().by_name.get(name).map(Arc::clone)
+        self.objects.read().by_name.get(name).map(Arc::clone)
     }
 
     /// Every object of a kind.
     #[must_use]
     pub fn of_kind(&self, kind: &str) -> Vec<Arc<DynamicObject>> {
-        let objects = self.read();
+        let objects = self.objects.read();
         objects.by_name.iter().filter(|(name, _)| name.kind == kind).map(|(_, object)| Arc::clone(object)).collect()
     }
 
     /// Every object that bears a durable id.
     #[must_use]
     pub fn owned_by(&self, id: &str) -> Vec<(ObjectName, Arc<DynamicObject>)> {
-        let objects = self.read();
+        let objects = self.objects.read();
         let names = objects.by_id.get(id).into_iter().flatten();
         names.filter_map(|name| Some((name.clone(), Arc::clone(objects.by_name.get(name)?)))).collect()
     }
@@ -134,7 +127,7 @@ impl Mirror {
     /// Whether the first list of a kind is in.
     #[must_use]
     pub fn is_synced(&self, kind: &str) -> bool {
-        self.read().synced.contains(kind)
+        self.objects.read().synced.contains(kind)
     }
 
     /// Takes in an object as the API server answered a write with it, before the watch repeats it. Only where the same
@@ -142,7 +135,7 @@ impl Mirror {
     pub fn take_in(&self, kind: &str, mut object: DynamicObject) {
         slim(kind, &mut object);
         let name = ObjectName::of(kind, &object);
-        let mut objects = self.write();
+        let mut objects = self.objects.write();
         if objects.by_name.get(&name).is_some_and(|known| known.metadata.uid == object.metadata.uid) {
             objects.put(name, object);
         }
@@ -177,19 +170,19 @@ impl Mirror {
                 watcher::Event::InitDone => {
                     for name in self.gone_since_list(kind, &listed) {
                         if let Some(object) = self.get(&name) {
-                            self.write().remove(&name);
+                            self.objects.write().remove(&name);
                             changed(&name, &object);
                         }
                     }
                     listed.clear();
-                    self.write().synced.insert(kind.to_owned());
+                    self.objects.write().synced.insert(kind.to_owned());
                     tracing::debug!(kind, "listed");
                     listed_all();
                 }
                 watcher::Event::Apply(object) => self.keep(kind, object, &changed),
                 watcher::Event::Delete(object) => {
                     let name = ObjectName::of(kind, &object);
-                    self.write().remove(&name);
+                    self.objects.write().remove(&name);
                     changed(&name, &object);
                 }
             }
@@ -200,12 +193,12 @@ impl Mirror {
         slim(kind, &mut object);
         let name = ObjectName::of(kind, &object);
         let told = object.clone();
-        self.write().put(name.clone(), object);
+        self.objects.write().put(name.clone(), object);
         changed(&name, &told);
     }
 
     fn gone_since_list(&self, kind: &str, listed: &BTreeSet<ObjectName>) -> Vec<ObjectName> {
-        let objects = self.read();
+        let objects = self.objects.read();
         objects.by_name.keys().filter(|name| name.kind == kind && !listed.contains(name)).cloned().collect()
     }
 }
@@ -233,7 +226,7 @@ mod tests {
         assert_eq!(mirror.owned_by("1").len(), 1);
         mirror.keep("ConfigMap", object("b", None), |_, _| {});
         assert!(mirror.owned_by("1").is_empty());
-        mirror.write().remove(&ObjectName::of("ConfigMap", &object("a", None)));
+        mirror.objects.write().remove(&ObjectName::of("ConfigMap", &object("a", None)));
         assert!(mirror.owned_by("2").is_empty());
         assert_eq!(mirror.of_kind("ConfigMap").len(), 1);
     }

@@ -3,8 +3,8 @@
 //! Every replica keeps one, from the arbiter alone. Entries only move forward. With each goes since when this replica has seen
 //! it on its own boot clock, since no other clock is ever trusted.
 
+use crate::shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 use tandem_arbiter::records::{DataRecord, GroupRecord, Hold, HoldRecord, JournalSeen, RequestRecord, Versioned};
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ pub type JournalKey = (String, String);
 /// What the arbiter says of who is active and what moves.
 #[derive(Debug)]
 pub struct Board {
-    inner: RwLock<Inner>,
+    inner: Shared<Inner>,
     version: watch::Sender<u64>,
 }
 
@@ -60,19 +60,11 @@ struct Inner {
 
 impl Default for Board {
     fn default() -> Self {
-        Self { inner: RwLock::default(), version: watch::channel(0).0 }
+        Self { inner: Shared::default(), version: watch::channel(0).0 }
     }
 }
 
 impl Board {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn tell(&self) {
         self.version.send_modify(|version| *version += 1);
     }
@@ -85,7 +77,7 @@ impl Board {
 
     /// Takes in a group's record. Says whether it was news.
     pub fn enter_group(&self, now: Duration, name: &str, record: &Versioned<GroupRecord>) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let before = inner.groups.get(name);
         if before.is_some_and(|held| held.record.revision >= record.revision) {
             return false;
@@ -101,7 +93,7 @@ impl Board {
     /// Takes in a journal. Says whether it was news.
     pub fn enter_journal(&self, now: Duration, seen: &JournalSeen) -> bool {
         let key = (seen.journal.execution.clone(), seen.journal.group.clone());
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if inner.journals.get(&key).is_some_and(|held| held.seen.revision >= seen.revision) {
             return false;
         }
@@ -113,7 +105,7 @@ impl Board {
 
     /// Takes in a hold that was set (also where it cannot be read) or cleared. Says whether it was news.
     pub fn enter_hold(&self, hold: Hold, revision: i64, record: Option<Option<HoldRecord>>) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         match record {
             Some(record) if inner.holds.get(&hold).is_none_or(|held| held.revision < revision) => {
                 inner.holds.insert(hold, Versioned::new(revision, record));
@@ -130,7 +122,7 @@ impl Board {
 
     /// Takes in every hold that a list has; what it has not is cleared.
     pub fn list_holds(&self, holds: BTreeMap<Hold, Versioned<Option<HoldRecord>>>) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if inner.holds != holds {
             inner.holds = holds;
             drop(inner);
@@ -140,7 +132,7 @@ impl Board {
 
     /// Takes in a request. Says whether it was news.
     pub fn enter_request(&self, id: &str, record: Versioned<RequestRecord>) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if inner.requests.get(id).is_some_and(|held| held.revision >= record.revision) {
             return false;
         }
@@ -152,7 +144,7 @@ impl Board {
 
     /// Forgets a request that was removed at this revision.
     pub fn forget_request(&self, id: &str, revision: i64) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if inner.requests.get(id).is_some_and(|held| held.revision < revision) {
             inner.requests.remove(id);
             drop(inner);
@@ -162,7 +154,7 @@ impl Board {
 
     /// Forgets a journal that was removed at this revision.
     pub fn forget_journal(&self, key: &JournalKey, revision: i64) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if inner.journals.get(key).is_some_and(|held| held.seen.revision < revision) {
             inner.journals.remove(key);
             drop(inner);
@@ -173,12 +165,12 @@ impl Board {
     /// Every journal.
     #[must_use]
     pub fn journals(&self) -> Vec<JournalHeld> {
-        self.read().journals.values().cloned().collect()
+        self.inner.read().journals.values().cloned().collect()
     }
 
     /// Says whether all of it is in, and followed.
     pub fn set_complete(&self, complete: bool) {
-        let changed = std::mem::replace(&mut self.write().complete, complete) != complete;
+        let changed = std::mem::replace(&mut self.inner.write().complete, complete) != complete;
         if changed {
             self.tell();
         }
@@ -187,43 +179,43 @@ impl Board {
     /// Whether all of it is in, and followed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.read().complete
+        self.inner.read().complete
     }
 
     /// A group's record.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<GroupHeld> {
-        self.read().groups.get(name).cloned()
+        self.inner.read().groups.get(name).cloned()
     }
 
     /// Every group's record.
     #[must_use]
     pub fn groups(&self) -> BTreeMap<String, GroupHeld> {
-        self.read().groups.clone()
+        self.inner.read().groups.clone()
     }
 
     /// One journal.
     #[must_use]
     pub fn journal(&self, execution: &str, group: &str) -> Option<JournalHeld> {
-        self.read().journals.get(&(execution.to_owned(), group.to_owned())).cloned()
+        self.inner.read().journals.get(&(execution.to_owned(), group.to_owned())).cloned()
     }
 
     /// The journals that are not over.
     #[must_use]
     pub fn open_journals(&self) -> Vec<JournalHeld> {
-        self.read().journals.values().filter(|held| !held.seen.journal.over).cloned().collect()
+        self.inner.read().journals.values().filter(|held| !held.seen.journal.over).cloned().collect()
     }
 
     /// The ids of all executions.
     #[must_use]
     pub fn executions(&self) -> BTreeSet<String> {
-        self.read().journals.keys().map(|(execution, _)| execution.clone()).collect()
+        self.inner.read().journals.keys().map(|(execution, _)| execution.clone()).collect()
     }
 
     /// The groups that some execution moves.
     #[must_use]
     pub fn moving(&self) -> BTreeSet<String> {
-        let inner = self.read();
+        let inner = self.inner.read();
         inner
             .journals
             .values()
@@ -234,7 +226,7 @@ impl Board {
 
     /// Takes in what a site says of a group's data; nobody is told where it stands as it stood.
     pub fn enter_data(&self, now: Duration, site: &str, group: &str, record: Versioned<DataRecord>) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let key = (site.to_owned(), group.to_owned());
         let before = inner.data.get(&key).map(|held| held.record.clone());
         if before.as_ref().is_some_and(|before| before.revision >= record.revision) {
@@ -254,13 +246,13 @@ impl Board {
     /// What a site says of a group's data.
     #[must_use]
     pub fn data(&self, site: &str, group: &str) -> Option<DataHeld> {
-        self.read().data.get(&(site.to_owned(), group.to_owned())).cloned()
+        self.inner.read().data.get(&(site.to_owned(), group.to_owned())).cloned()
     }
 
     /// The journals of one execution, by group.
     #[must_use]
     pub fn execution(&self, id: &str) -> BTreeMap<String, JournalHeld> {
-        let inner = self.read();
+        let inner = self.inner.read();
         let of =
             inner.journals.range((id.to_owned(), String::new())..).take_while(|((execution, _), _)| execution == id);
         of.map(|((_, group), held)| (group.clone(), held.clone())).collect()
@@ -269,24 +261,24 @@ impl Board {
     /// Every hold.
     #[must_use]
     pub fn holds(&self) -> BTreeMap<Hold, Versioned<Option<HoldRecord>>> {
-        self.read().holds.clone()
+        self.inner.read().holds.clone()
     }
 
     /// A request.
     #[must_use]
     pub fn request(&self, id: &str) -> Option<Versioned<RequestRecord>> {
-        self.read().requests.get(id).cloned()
+        self.inner.read().requests.get(id).cloned()
     }
 
     /// Looks at a request where it stands: one of a whole city is large, and is looked at for each of its groups.
     pub fn with_request<T>(&self, id: &str, look: impl FnOnce(&RequestRecord) -> T) -> Option<T> {
-        self.read().requests.get(id).map(|held| look(&held.value))
+        self.inner.read().requests.get(id).map(|held| look(&held.value))
     }
 
     /// Every request.
     #[must_use]
     pub fn requests(&self) -> BTreeMap<String, Versioned<RequestRecord>> {
-        self.read().requests.clone()
+        self.inner.read().requests.clone()
     }
 }
 
