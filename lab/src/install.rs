@@ -10,7 +10,7 @@ use kube::{Client, Config};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tandem_crds::manifests::{RuleSet, files};
 
@@ -83,11 +83,26 @@ fn http_get(path: &str) -> Result<http::Request<Vec<u8>>, http::Error> {
     http::Request::get(path).body(Vec::new())
 }
 
+/// A file of `lab/manifests`, compiled in: the folder that this was built in need not be there any more.
+macro_rules! manifest {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../manifests/", $name)))
+    };
+}
+
+/// What Tandem's programs and the lab's people may do.
+const RIGHTS: [(&str, &str); 3] =
+    [manifest!("operator-rbac.yaml"), manifest!("api-rbac.yaml"), manifest!("lab-admins.yaml")];
+
+/// What belongs to the authority.
+const AUTHORITY: [(&str, &str); 2] =
+    [manifest!("authority/data-centres.yaml"), manifest!("authority/security-profiles.yaml")];
+
 /// Installs what a site needs.
 ///
 /// # Errors
 /// When the API server does not take something.
-pub async fn site(kubeconfig: &Path, repository: &Path, minor: u32) -> Result<(), InstallError> {
+pub async fn site(kubeconfig: &Path, minor: u32) -> Result<(), InstallError> {
     let client = client(kubeconfig).await?;
     let set = RuleSet::for_server(minor);
     let definitions = files(set).map_err(|error| InstallError::Manifest {
@@ -98,8 +113,8 @@ pub async fn site(kubeconfig: &Path, repository: &Path, minor: u32) -> Result<()
         apply_text(&client, &text, &name).await?;
     }
     apply_text(&client, node::RBAC, "the node's rights").await?;
-    for rights in ["operator-rbac.yaml", "api-rbac.yaml", "lab-admins.yaml"] {
-        apply_file(&client, &repository.join("lab/manifests").join(rights)).await?;
+    for (name, text) in RIGHTS {
+        apply_text(&client, text, name).await?;
     }
     for (namespace, role) in [("kube-system", "dns"), ("tandem-gateway", "gateway")] {
         let object = json!({
@@ -115,17 +130,10 @@ pub async fn site(kubeconfig: &Path, repository: &Path, minor: u32) -> Result<()
 ///
 /// # Errors
 /// When the API server does not take something.
-pub async fn authority(kubeconfig: &Path, repository: &Path) -> Result<(), InstallError> {
+pub async fn authority(kubeconfig: &Path) -> Result<(), InstallError> {
     let client = client(kubeconfig).await?;
-    let folder = repository.join("lab/manifests/authority");
-    let unreadable =
-        |error: std::io::Error| InstallError::Manifest { path: folder.display().to_string(), why: error.to_string() };
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(&folder).map_err(unreadable)?.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    paths.sort();
-    for path in paths {
-        apply_file(&client, &path).await?;
+    for (name, text) in AUTHORITY {
+        apply_text(&client, text, name).await?;
     }
     Ok(())
 }
@@ -150,13 +158,6 @@ pub async fn shown_to_data(kubeconfig: &Path, pki: &Path) -> Result<(), InstallE
         "stringData": {"tls.crt": read("hook-operator.crt")?, "tls.key": read("hook-operator.key")?},
     });
     apply(&client, &secret).await
-}
-
-async fn apply_file(client: &Client, path: &Path) -> Result<(), InstallError> {
-    let shown = path.display().to_string();
-    let text = fs::read_to_string(path)
-        .map_err(|error| InstallError::Manifest { path: shown.clone(), why: error.to_string() })?;
-    apply_text(client, &text, &shown).await
 }
 
 async fn apply_text(client: &Client, text: &str, from: &str) -> Result<(), InstallError> {

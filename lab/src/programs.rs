@@ -3,11 +3,11 @@
 use crate::command::{CommandError, run};
 use crate::flags;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 const KUBERNETES: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 const MEND: &str = "set TANDEM_KUBE_BIN to a directory with kube-apiserver, kube-controller-manager and kube-scheduler \
-                    of any version from 1.20 on, or unset it to have them built from Debian's source package";
+                    of any version from 1.20 on; or unset it and run `make control-plane`, which builds them from \
+                    Debian's source package";
 
 /// The lowest version that the lab knows flags for.
 const LOWEST: u32 = 20;
@@ -56,12 +56,12 @@ pub enum ProgramsError {
         /// The Debian package that has it.
         package: &'static str,
     },
-    /// The control plane could not be built.
-    #[error("the control plane could not be built by {script}; {MEND}")]
-    Build {
-        /// The script.
-        script: String,
-    },
+    /// The control plane was not built yet.
+    #[error(
+        "no control plane was built yet; run `make control-plane` (about 5 minutes, once), or set TANDEM_KUBE_BIN to a directory with kube-apiserver, \
+             kube-controller-manager and kube-scheduler of any version from 1.20 on"
+    )]
+    NotBuilt,
     /// A program cannot be run.
     #[error("a program cannot be run")]
     Run(#[from] CommandError),
@@ -74,11 +74,11 @@ pub fn cache() -> PathBuf {
     std::env::var_os("TANDEM_CACHE").map_or_else(home, PathBuf::from)
 }
 
-/// Finds every program, and builds the control plane where none is given and none was built before.
+/// Finds every program.
 ///
 /// # Errors
 /// When something is missing; the message says how to mend it.
-pub fn find(repository: &Path) -> Result<Programs, ProgramsError> {
+pub fn find() -> Result<Programs, ProgramsError> {
     for (program, package) in [("ip", "iproute2"), ("nft", "nftables"), ("nsenter", "util-linux")] {
         which(program).ok_or(ProgramsError::Tool { program, package })?;
     }
@@ -87,7 +87,7 @@ pub fn find(repository: &Path) -> Result<Programs, ProgramsError> {
         .find_map(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from));
     let kubernetes = match given {
         Some(given) => given,
-        None => built(repository)?,
+        None => built()?,
     };
     let place = kubernetes.display().to_string();
     for program in KUBERNETES {
@@ -112,17 +112,9 @@ pub fn find(repository: &Path) -> Result<Programs, ProgramsError> {
     })
 }
 
-fn built(repository: &Path) -> Result<PathBuf, ProgramsError> {
+fn built() -> Result<PathBuf, ProgramsError> {
     let bin = cache().join("control-plane/bin");
-    if bin.join("complete").exists() {
-        return Ok(bin);
-    }
-    let script = repository.join("lab/control-plane/build.sh");
-    let ran = Command::new(&script).stdin(Stdio::null()).status();
-    match ran {
-        Ok(status) if status.success() => Ok(bin),
-        _ => Err(ProgramsError::Build { script: script.display().to_string() }),
-    }
+    if bin.join("complete").exists() { Ok(bin) } else { Err(ProgramsError::NotBuilt) }
 }
 
 /// Where a program is on `PATH`, or in the administrators' folders.

@@ -24,7 +24,6 @@ use slot::Slot;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::process::Child;
@@ -39,8 +38,6 @@ pub struct Settings {
     pub layout: Layout,
     /// The programs.
     pub programs: Programs,
-    /// Tandem's repository: definitions and manifests come from there.
-    pub repository: PathBuf,
     /// Whether operators run, and what of their settings is to be another than usual.
     pub operators: Option<Vec<Setting>>,
     /// Whether the agencies' API runs, and the issuer of its tokens.

@@ -63,9 +63,6 @@ pub(super) struct UpArgs {
     /// When that process was started, lest another that has its id later be taken for it; `up` finds it out.
     #[arg(long, hide = true, requires = "until_pid", value_name = "TICKS")]
     until_started: Option<u64>,
-    /// Tandem's repository, for its manifests and for building the control plane.
-    #[arg(long, env = "TANDEM_REPO", value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
-    repository: PathBuf,
 }
 
 /// What `--automatic` sets: everything moves by itself, soon, and again and again.
@@ -103,8 +100,7 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
     let settings = Settings {
         plan: plan.clone(),
         layout: layout.clone(),
-        programs: programs::find(&given.repository)?,
-        repository: given.repository.clone(),
+        programs: programs::find()?,
         operators: (!given.no_operators).then_some(settings),
         api: !given.no_api && !given.no_operators,
         data: given.data.clone(),
@@ -164,15 +160,13 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
         crashed.take_down(layout)?;
     }
     claim::look(plan, layout)?;
-    // Shows its own progress where it has to build.
-    programs::find(&given.repository)?;
+    programs::find()?;
     clear(layout, plan)?;
     let log = OpenOptions::new().create(true).write(true).truncate(true).open(layout.supervisor_log())?;
     let mut arguments: Vec<OsString> = vec!["supervise".into(), "--dir".into(), layout.dir.clone().into()];
     for (flag, value) in [("--prefix", &given.prefix), ("--base", &given.base), ("--sites", &given.sites)] {
         arguments.extend([flag.into(), value.into()]);
     }
-    arguments.extend(["--repository".into(), given.repository.clone().into()]);
     if let Some(ProcessId { pid, started }) = until {
         arguments.extend(["--until-pid".into(), pid.to_string().into()]);
         arguments.extend(["--until-started".into(), started.to_string().into()]);

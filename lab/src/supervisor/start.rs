@@ -38,7 +38,7 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, repository, operators, api, data, .. } = self.settings.clone();
+        let super::Settings { plan, layout, programs, operators, api, data, .. } = self.settings.clone();
         let places = plan.places();
 
         let done = self.begin("network: four namespaces, nothing of them on the host");
@@ -94,10 +94,10 @@ impl Supervisor {
         let mut installing = Vec::new();
         for site in plan.sites.clone() {
             let kubeconfig = layout.kubeconfig(&site, "bootstrap");
-            let (repository, minor) = (repository.clone(), programs.minor);
+            let minor = programs.minor;
             let shown = data.is_some().then(|| layout.pki(&site));
             installing.push(tokio::spawn(async move {
-                install::site(&kubeconfig, &repository, minor).await?;
+                install::site(&kubeconfig, minor).await?;
                 match shown {
                     Some(pki) => install::shown_to_data(&kubeconfig, &pki).await,
                     None => Ok(()),
@@ -108,7 +108,7 @@ impl Supervisor {
             installed.await.map_err(|error| doing("installing")(std::io::Error::other(error)))??;
         }
         if let Some(first) = plan.sites.first() {
-            install::authority(&layout.kubeconfig(first, "bootstrap"), &repository).await?;
+            install::authority(&layout.kubeconfig(first, "bootstrap")).await?;
         }
         done();
 
