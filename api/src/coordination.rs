@@ -68,6 +68,8 @@ pub trait Coordination: Send + Sync {
     fn promise<'a>(&'a self, authority: i64, unit: &'a str, change: &'a Change) -> Answer<'a, ()>;
     /// What is published of an object; `None` where nothing is, or it was deleted.
     fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Published>>;
+    /// Whether an object was deleted, as far as that is remembered.
+    fn buried<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, bool>;
     /// A failover that was asked for, as both sites read it; `None` while no operator has taken it in.
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>>;
 }
@@ -176,6 +178,14 @@ impl<S: Store> Coordination for ByArbiter<S> {
                 Record::Live(live) => Some(Published { origin: live.origin, spec: live.spec }),
                 Record::Tombstone(_) => None,
             }))
+        }
+        .boxed()
+    }
+
+    fn buried<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, bool> {
+        async {
+            let found = self.arbiter.spec(key).await.map_err(|error: ReadError| unreachable(&error))?;
+            Ok(found.is_some_and(|found| matches!(found.value, Record::Tombstone(_))))
         }
         .boxed()
     }

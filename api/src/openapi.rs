@@ -241,6 +241,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 41);
+        assert_eq!(ids.len(), 42);
     }
 }

@@ -16,12 +16,24 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 /// # Errors
 /// [`Problem::NotDurable`] where that took too long: it stands at this site, and may be published yet.
 pub(crate) async fn durable<K: TandemKind>(state: &AppState, key: &ObjectKey, object: &K) -> Result<(), Problem> {
+    until(state, key, |published| published.is_some_and(|published| holds(published, object))).await
+}
+
+/// Waits until the arbiter does not hold the object any more: nothing, or another of its name.
+///
+/// # Errors
+/// [`Problem::NotDurable`] where that took too long: it is deleted at this site, and may be in the arbiter yet.
+pub(crate) async fn buried<K: TandemKind>(state: &AppState, key: &ObjectKey, object: &K) -> Result<(), Problem> {
+    until(state, key, |published| published.is_none_or(|published| !is_of(published, object))).await
+}
+
+async fn until(state: &AppState, key: &ObjectKey, is: impl Fn(Option<&Published>) -> bool) -> Result<(), Problem> {
     let waiting = async {
         let mut pause = PAUSES.0;
         loop {
             // While the arbiter does not answer there is still time for it to.
-            if let Ok(Some(published)) = state.coordination.published(key).await
-                && holds(&published, object)
+            if let Ok(published) = state.coordination.published(key).await
+                && is(published.as_ref())
             {
                 return;
             }
@@ -30,6 +42,12 @@ pub(crate) async fn durable<K: TandemKind>(state: &AppState, key: &ObjectKey, ob
         }
     };
     tokio::time::timeout(state.patience, waiting).await.map_err(|_| Problem::NotDurable)
+}
+
+/// Whether what is published is of this object, and not of another that bears its name.
+fn is_of<K: TandemKind>(published: &Published, object: &K) -> bool {
+    let same_id = object.id().is_some() && published.spec["id"].as_str() == object.id();
+    same_id || object.meta().uid.as_ref() == Some(&published.origin.uid)
 }
 
 /// Whether what is published is this object or something later of it. Generations alone do not tell: the operator's own stamp
@@ -54,6 +72,21 @@ mod tests {
     use super::*;
     use crate::objects::testing::unit;
     use tandem_core::sync::Origin;
+
+    #[test]
+    fn another_of_the_same_name_is_not_the_object() {
+        let mut object = unit("health");
+        object.metadata.uid = Some("here".to_owned());
+        let published = |uid: &str, id: &str| Published {
+            origin: Origin { site: "dc-a".to_owned(), uid: uid.to_owned(), generation: 1 },
+            spec: json!({"id": id}),
+        };
+        assert!(is_of(&published("here", "one"), &object), "not stamped yet");
+        assert!(!is_of(&published("there", "one"), &object));
+        object.spec.id = Some("one".to_owned());
+        assert!(is_of(&published("there", "one"), &object), "published at the other site");
+        assert!(!is_of(&published("there", "two"), &object));
+    }
 
     #[test]
     fn what_is_published_holds_an_object_by_its_generation_or_by_what_it_says() {

@@ -5,7 +5,7 @@
 use crate::identity::Principal;
 use crate::limits::BodyLimit;
 use crate::problem::{Fault, FieldFault, Problem, Refusal};
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -77,9 +77,12 @@ fn signed_in(parts: &Parts) -> Result<Principal, Problem> {
     parts.extensions.get::<Principal>().cloned().ok_or(Problem::Unauthenticated(Refusal::Nothing))
 }
 
-/// The body, where it is said to be JSON and not longer than is read.
+/// The body, where it is said to be JSON and not longer than is read. Where there is none, nothing need be said of it.
 async fn whole(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
     let most = parts.extensions.get::<BodyLimit>().map_or(0, |limit| limit.0);
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
     is_json(&parts.headers)?;
     let bytes = Limited::new(body, most).collect().await.map(Collected::to_bytes);
     bytes.map_err(|error| match error.downcast_ref::<LengthLimitError>() {

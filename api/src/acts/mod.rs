@@ -8,7 +8,7 @@ mod once;
 mod rules;
 
 pub(crate) use audited::{Deed, audited};
-pub(crate) use durable::durable;
+pub(crate) use durable::{buried, durable};
 pub(crate) use key::{Call, Question};
 pub(crate) use once::{Done, Place, once};
 pub(crate) use rules::{faults, faults_of_change, named};

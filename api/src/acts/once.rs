@@ -43,6 +43,11 @@ impl Done {
         Self { status: StatusCode::ACCEPTED, location: Some(location), body: text(body) }
     }
 
+    /// Something is there no more; there is nothing to show.
+    pub(crate) fn gone() -> Self {
+        Self { status: StatusCode::NO_CONTENT, location: None, body: String::new() }
+    }
+
     fn record(&self) -> AnswerRecord {
         let location = self.location.iter().map(|place| ("location".to_owned(), place.clone()));
         AnswerRecord { status: self.status.as_u16(), headers: location.collect(), body: self.body.clone() }
@@ -135,7 +140,11 @@ fn respond(answer: &AnswerRecord, again: bool) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, answer.body.clone()).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if answer.body.is_empty() {
+        headers.remove(header::CONTENT_TYPE);
+    } else {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     if let Some(location) = answer.headers.get("location").and_then(|place| HeaderValue::from_str(place).ok()) {
         headers.insert(header::LOCATION, location);
     }

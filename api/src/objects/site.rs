@@ -2,11 +2,12 @@
 //! takes failovers in there.
 
 use super::testing::Memory;
-use super::writer::{Answer, ObjectRef, WriteError, Writer};
+use super::writer::{Answer, ObjectRef, Version, WriteError, Writer};
 use super::{Objects, Read};
 use futures::FutureExt;
 use jiff::Timestamp;
-use kube::Resource;
+use kube::api::ObjectMeta;
+use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -17,10 +18,51 @@ use tandem_arbiter::txn::{self, Op, Txn};
 use tandem_core::check::budget_amounts;
 use tandem_core::failover::Approval;
 use tandem_core::ledger::Ledger;
-use tandem_core::sync::{ObjectKey, Origin, Record, SpecRecord, mint_id, with_id};
+use tandem_core::sync::{ObjectKey, Origin, Record, SpecRecord, Tombstone, mint_id, with_id};
 use tandem_crds::{
     Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, Kind, SecurityProfile, Unit, Why,
 };
+
+/// Does something with the objects of a kind in memory.
+macro_rules! of_kind {
+    ($kind:expr, $memory:expr, $objects:ident => $do:expr) => {
+        match $kind {
+            "Unit" => {
+                let $objects = &mut $memory.units;
+                $do
+            }
+            "Environment" => {
+                let $objects = &mut $memory.environments;
+                $do
+            }
+            "EnvironmentRequest" => {
+                let $objects = &mut $memory.requests;
+                $do
+            }
+            "Application" => {
+                let $objects = &mut $memory.applications;
+                $do
+            }
+            "DataCentre" => {
+                let $objects = &mut $memory.data_centres;
+                $do
+            }
+            "FailoverGroup" => {
+                let $objects = &mut $memory.failover_groups;
+                $do
+            }
+            "SecurityProfile" => {
+                let $objects = &mut $memory.security_profiles;
+                $do
+            }
+            "Failover" => {
+                let $objects = &mut $memory.failovers;
+                $do
+            }
+            other => panic!("no {other} is kept here"),
+        }
+    };
+}
 
 /// A site.
 #[derive(Debug)]
@@ -91,6 +133,18 @@ impl Site {
             let object = serde_json::to_value(&*request).unwrap();
             self.publish(&key, &object, metadata.uid.as_deref().unwrap_or("?"), metadata.generation.unwrap_or(1));
             stamp(&mut memory, &ObjectRef::from(&key), &object);
+        }
+        let deleted = memory.applications.iter().filter(|there| there.metadata.deletion_timestamp.is_some());
+        let deleted: Vec<(ObjectRef, Version)> = deleted
+            .map(|there| {
+                let (namespace, name) = (there.namespace().unwrap(), there.name_any());
+                let key = ObjectKey::namespaced(Kind::Application, namespace, name);
+                (ObjectRef::from(&key), Version::from(&there.metadata))
+            })
+            .collect();
+        drop(memory);
+        for (key, version) in deleted {
+            self.bury(&key, &version).unwrap();
         }
     }
 
@@ -205,6 +259,38 @@ impl Site {
         if self.loses.swap(false, Ordering::SeqCst) { Err(WriteError::Unknown) } else { Ok(object) }
     }
 
+    /// Deletes an object; the operator buries it, or it stands there, marked, until it does.
+    fn bury(&self, key: &ObjectRef, version: &Version) -> Result<(), WriteError> {
+        let mut memory = self.now();
+        let mut object = held(&memory, key).ok_or(WriteError::Moved)?;
+        if self.moved.load(Ordering::SeqCst) > 0 {
+            self.moved.fetch_sub(1, Ordering::SeqCst);
+            return Err(WriteError::Moved);
+        }
+        let metadata: ObjectMeta = serde_json::from_value(object["metadata"].clone()).unwrap();
+        if *version != Version::from(&metadata) {
+            return Err(WriteError::Moved);
+        }
+        let published = published(key).unwrap();
+        if self.publishes.load(Ordering::SeqCst) {
+            of_kind!(key.kind, memory, objects => objects.retain(|there| !is(there, key)));
+            let uid = metadata.uid.unwrap_or_default();
+            let record = Record::Tombstone(Tombstone {
+                id: mint_id("dc-a", published.kind, &uid),
+                key: published.clone(),
+                origin: Origin { site: "dc-a".to_owned(), uid, generation: metadata.generation.unwrap_or(1) },
+                deleted_at: Timestamp::UNIX_EPOCH,
+            });
+            let put = Op::put(Key::Spec(published), &record);
+            self.store.apply(&Txn { then: vec![put], ..Txn::default() }).unwrap();
+        } else {
+            object["metadata"]["deletionTimestamp"] = json!(Timestamp::UNIX_EPOCH);
+            put(&mut memory, key, &object);
+        }
+        memory.changed.send_modify(|changes| *changes += 1);
+        Ok(())
+    }
+
     fn publish(&self, key: &ObjectKey, object: &Value, uid: &str, generation: i64) {
         let id = mint_id("dc-a", key.kind, uid);
         let record = Record::Live(SpecRecord {
@@ -219,47 +305,6 @@ impl Site {
         let put = Op::put(Key::Spec(key.clone()), &record);
         self.store.apply(&Txn { then: vec![put], ..Txn::default() }).unwrap();
     }
-}
-
-/// Does something with the objects of a kind in memory.
-macro_rules! of_kind {
-    ($kind:expr, $memory:expr, $objects:ident => $do:expr) => {
-        match $kind {
-            "Unit" => {
-                let $objects = &mut $memory.units;
-                $do
-            }
-            "Environment" => {
-                let $objects = &mut $memory.environments;
-                $do
-            }
-            "EnvironmentRequest" => {
-                let $objects = &mut $memory.requests;
-                $do
-            }
-            "Application" => {
-                let $objects = &mut $memory.applications;
-                $do
-            }
-            "DataCentre" => {
-                let $objects = &mut $memory.data_centres;
-                $do
-            }
-            "FailoverGroup" => {
-                let $objects = &mut $memory.failover_groups;
-                $do
-            }
-            "SecurityProfile" => {
-                let $objects = &mut $memory.security_profiles;
-                $do
-            }
-            "Failover" => {
-                let $objects = &mut $memory.failovers;
-                $do
-            }
-            other => panic!("no {other} is kept here"),
-        }
-    };
 }
 
 /// The key under which an object is published, where it is of a kind that is.
@@ -315,6 +360,10 @@ impl Writer for Site {
 
     fn replace<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value> {
         async { self.write(key, object, false) }.boxed()
+    }
+
+    fn delete<'a>(&'a self, key: &'a ObjectRef, version: Version) -> Answer<'a, ()> {
+        async move { self.bury(key, &version) }.boxed()
     }
 }
 

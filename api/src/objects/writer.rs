@@ -5,7 +5,7 @@ use crate::problem::{Fault, FieldFault, Problem};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, PostParams, Preconditions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -98,6 +98,23 @@ pub trait Writer: Send + Sync {
     fn create<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value>;
     /// Replaces an object as it was read, with its `resourceVersion`.
     fn replace<'a>(&'a self, key: &'a ObjectRef, object: Value) -> Answer<'a, Value>;
+    /// Asks for an object to be deleted as it was read. What holds it back sees to the rest.
+    fn delete<'a>(&'a self, key: &'a ObjectRef, version: Version) -> Answer<'a, ()>;
+}
+
+/// Which object of a name, and as it was when it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// `metadata.uid`.
+    pub uid: Option<String>,
+    /// `metadata.resourceVersion`.
+    pub resource_version: Option<String>,
+}
+
+impl From<&ObjectMeta> for Version {
+    fn from(metadata: &ObjectMeta) -> Self {
+        Self { uid: metadata.uid.clone(), resource_version: metadata.resource_version.clone() }
+    }
 }
 
 /// The object as it is now, in its own type.
@@ -207,6 +224,16 @@ impl Writer for ApiServer {
             let api = self.api(key);
             let written = within(api.replace(&key.name, &parameters(), &object)).await?;
             plain(&written)
+        }
+        .boxed()
+    }
+
+    fn delete<'a>(&'a self, key: &'a ObjectRef, version: Version) -> Answer<'a, ()> {
+        async move {
+            let Version { uid, resource_version } = version;
+            let as_read = DeleteParams::background().preconditions(Preconditions { uid, resource_version });
+            let api = self.api(key);
+            within(api.delete(&key.name, &as_read)).await.map(drop)
         }
         .boxed()
     }

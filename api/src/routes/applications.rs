@@ -1,6 +1,6 @@
 //! `/v1/applications`.
 
-use super::desired::{Wanted, Written, put as put_desired};
+use super::desired::{Wanted, Written, delete as delete_desired, put as put_desired};
 use super::extract::{Named, Pairs, find};
 use super::page::{Filter, YES_NO, asked, page, ready};
 use crate::acts::Call;
@@ -107,12 +107,38 @@ pub(crate) async fn put(
     Named((environment, name)): Named<(String, String)>,
     call: Call<ApplicationChange>,
 ) -> Result<Response, Problem> {
-    let owned = Owned::within(&authorise_named(&call.principal, Action::WriteApplications)?, &*state.objects)?;
-    let place = find(state.objects.environments()?, None, &environment)?;
-    if !owned.has_environment(&place) {
-        return Err(Problem::NotFound);
-    }
+    may_write(&state, &call.principal, &environment)?;
     let (call, ApplicationChange { spec, resource_version: version }) = call.split();
     let key = ObjectKey::namespaced(Kind::Application, environment, name);
     put_desired::<Application>(&state, call, key, Wanted { spec: json!(spec), version }).await
+}
+
+/// Nothing: what is deleted is named by its path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Nothing {}
+
+/// Deletes an application of the asker's own unit, in both sites.
+///
+/// Its data is not Tandem's: what a volume or a database holds stays where it is.
+#[utoipa::path(delete, path = "/v1/applications/{environment}/{name}", tag = "applications",
+    operation_id = "deleteApplication",
+    params(("environment" = String, Path, description = "The environment."),
+           ("name" = String, Path, description = "The name.")),
+    responses((status = 204, description = "It is taken away in both sites, and that is durable.")))]
+pub(crate) async fn delete(
+    State(state): State<AppState>,
+    Named((environment, name)): Named<(String, String)>,
+    call: Call<Nothing>,
+) -> Result<Response, Problem> {
+    may_write(&state, &call.principal, &environment)?;
+    let (call, Nothing {}) = call.split();
+    let key = ObjectKey::namespaced(Kind::Application, environment, name);
+    delete_desired::<Application>(&state, call, key, "applications.delete").await
+}
+
+/// Whether somebody may write applications in an environment.
+fn may_write(state: &AppState, who: &Principal, environment: &str) -> Result<(), Problem> {
+    let owned = Owned::within(&authorise_named(who, Action::WriteApplications)?, &*state.objects)?;
+    let place = find(state.objects.environments()?, None, environment)?;
+    if owned.has_environment(&place) { Ok(()) } else { Err(Problem::NotFound) }
 }

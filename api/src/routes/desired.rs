@@ -1,7 +1,7 @@
 //! Writing what is wanted of an object: made where it is not there, replaced where it is. One way for every kind.
 
-use crate::acts::{Call, Deed, Done, Place, audited, durable, once};
-use crate::objects::writer::{create, fresh, replace};
+use crate::acts::{Call, Deed, Done, Place, audited, buried, durable, once};
+use crate::objects::writer::{Version, create, fresh, replace};
 use crate::objects::{ObjectRef, Scene};
 use crate::problem::{Fault, FieldFault, Problem};
 use crate::state::AppState;
@@ -95,6 +95,42 @@ async fn attempt<K: Written>(
     durable(state, key, &written).await?;
     let item = K::Item::from(&written);
     Ok(if current.is_some() { Done::accepted(K::place(key), &item) } else { Done::created(K::place(key), &item) })
+}
+
+/// Deletes an object, once, audited, and answered when its deletion is durable.
+///
+/// # Errors
+/// [`Problem::NotFound`] where there is none; [`Problem::KeptChanging`] where others change it all the time.
+pub(crate) async fn delete<K: TandemKind + DeserializeOwned>(
+    state: &AppState,
+    call: Call<()>,
+    key: ObjectKey,
+    action: &'static str,
+) -> Result<Response, Problem> {
+    let own = state.clone();
+    once(state, Place::Authority, call, move |call, _| async move {
+        let at = ObjectRef::from(&key);
+        for _ in 0..TRIES {
+            let Some(object) = fresh::<K>(&*own.writer, &at).await? else {
+                // Asked again after an answer that did not come in time, it is gone by now.
+                return if own.coordination.buried(&key).await? { Ok(Done::gone()) } else { Err(Problem::NotFound) };
+            };
+            if object.meta().deletion_timestamp.is_none() {
+                let before = Some(spec_hash(&json!(object.spec())));
+                let deed = Deed { who: &call.principal, action, object: &at, before, after: None };
+                let version = Version::from(object.meta());
+                let asked = audited(&own, deed, async { Ok(own.writer.delete(&at, version).await?) }).await;
+                match asked {
+                    Err(Problem::KeptChanging) => continue,
+                    asked => asked?,
+                }
+            }
+            buried(&own, &key, &object).await?;
+            return Ok(Done::gone());
+        }
+        Err(Problem::KeptChanging)
+    })
+    .await
 }
 
 /// The object as it shall be. Its durable id is Tandem's to give, and stays.

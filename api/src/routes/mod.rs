@@ -54,7 +54,7 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(requests::change::undo))
         .routes(routes!(requests::events::get))
         .routes(routes!(applications::list))
-        .routes(routes!(applications::get, applications::put))
+        .routes(routes!(applications::get, applications::put, applications::delete))
         .routes(routes!(data_centres::list))
         .routes(routes!(data_centres::get, data_centres::put))
         .routes(routes!(failover_groups::list))

@@ -54,6 +54,15 @@ impl Api {
         self.write(Method::PUT, who, path, key, body).await
     }
 
+    async fn delete(&self, who: (&str, Role), path: &str, key: &str) -> (u16, Value) {
+        let (name, role) = who;
+        let token = self.token_of(name, (!role.is_office()).then_some("health"), &[role]);
+        let request = Request::builder().method(Method::DELETE).uri(path).header("idempotency-key", key);
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let (status, _, item) = self.send(request.body(Body::empty()).unwrap()).await;
+        (status, item)
+    }
+
     async fn write(
         &self,
         method: Method,
@@ -190,7 +199,7 @@ async fn taking_back_and_calling_off() {
     assert_eq!(api.post(WANG, &format!("{path}/decisions"), "k6", &body).await.0, 202);
     let actions: BTreeSet<String> = api.chain().await.into_iter().map(|entry| entry.action).collect();
     assert!(actions.contains("requests.reject"));
-    for (path, action) in table::AUDITED.into_iter().filter(|(path, _)| path.starts_with("/v1/requests")) {
+    for (_, path, action) in table::AUDITED.into_iter().filter(|(_, path, _)| path.starts_with("/v1/requests")) {
         assert!(actions.contains(action), "{path} leaves no {action}");
     }
 }
@@ -228,12 +237,44 @@ async fn what_is_wanted_is_made_changed_and_left_alone_where_it_is_so_already() 
     let (status, _, item) = api.put(LI, "/v1/applications/health-prod/hall", "k7", &application).await;
     assert_eq!(status, 201, "{item}");
     assert_eq!(api.put(LI, "/v1/applications/water-prod/hall", "k8", &application).await.0, 404);
+    assert_eq!(api.delete(LI, "/v1/applications/health-prod/hall", "k9").await.0, 204);
     let trail = api.trail().await;
     let others = |path: &str| path.starts_with("/v1/requests") || path.starts_with("/v1/failovers");
-    for (path, action) in table::AUDITED.into_iter().filter(|(path, _)| !others(path)) {
+    for (_, path, action) in table::AUDITED.into_iter().filter(|(_, path, _)| !others(path)) {
         let of = trail.iter().filter(|(_, done, _)| done == action).map(|(_, _, outcome)| *outcome);
         assert_eq!(of.collect::<Vec<_>>(), [Outcome::Begun, Outcome::Done], "{path} leaves {action} once");
     }
+}
+
+#[tokio::test]
+async fn an_application_is_deleted_once_and_that_is_durable() {
+    let api = Api::over(with_two_people(false));
+    let here = "/v1/applications/health-prod/hall";
+    let mut application = changed(&*api.site.now().applications[0].clone());
+    application["spec"]["adopt"][0]["name"] = json!("hall");
+    assert_eq!(api.put(LI, here, "k1", &application).await.0, 201);
+    let others = || api.site.now().applications.len();
+    let before = others();
+    assert_eq!(api.delete(LI, "/v1/applications/water-prod/portal", "k2").await.0, 404);
+    assert_eq!(api.delete(WANG, here, "k2").await.0, 403, "agencies' applications are theirs");
+    // It is marked, and not known to be gone: nothing is promised.
+    api.site.publishes.store(false, Ordering::SeqCst);
+    let (status, problem) = api.delete(LI, here, "k3").await;
+    assert_eq!((status, problem["type"].as_str(), others()), (503, Some("/docs/problems#not-durable"), before));
+    assert_eq!(api.delete(LI, here, "k3").await.0, 503, "not before the operator has seen to it");
+    api.site.publish_all();
+    let (status, item) = api.delete(LI, here, "k3").await;
+    assert_eq!((status, others()), (204, before - 1), "{item}");
+    assert_eq!(api.delete(LI, here, "k3").await.0, 204, "asked again, it is answered again");
+    assert_eq!(api.delete(LI, here, "k4").await.0, 204, "it is gone");
+    assert_eq!(api.delete(LI, "/v1/applications/health-prod/never", "k5").await.0, 404);
+    let deletions = api.trail().await.into_iter().filter(|(_, action, _)| action == "applications.delete");
+    let done = trail(&[("li", "applications.delete", Outcome::Begun), ("li", "applications.delete", Outcome::Done)]);
+    assert_eq!(deletions.collect::<Vec<_>>(), done, "asked for once");
+    // Another that comes in between is taken in.
+    assert_eq!(api.put(LI, here, "k6", &application).await.0, 201);
+    api.site.moved.store(2, Ordering::SeqCst);
+    assert_eq!(api.delete(LI, here, "k7").await.0, 204);
 }
 
 #[tokio::test]
