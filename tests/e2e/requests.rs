@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tandem_core::requests::content_digest;
 use tandem_crds::{EnvironmentRequestSpec, Kind};
-use tandem_tests::{api, eventually, fixtures};
+use tandem_tests::{api, event, eventually, fixtures};
 
 const AT: &str = "2026-01-01T08:00:00Z";
 
@@ -97,4 +97,41 @@ pub(crate) async fn a_request_is_decided_carried_out_and_shown_in_both_sites(wor
     let done = stands(&world, "asks-fourth", "Provisioned").await;
     let decisions = done.data["spec"]["decisions"].as_array().unwrap();
     assert_eq!((decisions.len(), &decisions[0]["by"]), (1, &json!("tandem:rule")), "{decisions:?}");
+}
+
+pub(crate) async fn what_grows_by_little_while_used_up_is_approved_by_rule(world: Arc<World>) {
+    world.apply(&fixtures::unit("grows")).await;
+    let quota = |pods: u32| json!({"cpu": "4", "memory": "16Gi", "storage": "100Gi", "pods": pods});
+    let mut environment = fixtures::environment("grows", "prod", 4);
+    environment["spec"]["quota"] = quota(10);
+    world.apply(&environment).await;
+    world.ready(Kind::Environment, None, "grows-prod").await;
+    world.apply(&request("grows-unused", "grows", &json!({"type": "Resize", "quota": quota(12)}))).await;
+    stands(&world, "grows-unused", "Pending").await;
+    // Nobody decided for it, and while it waits it is looked at again: with nine pods of ten it grows by itself.
+    world.apply(&fixtures::application("grows-prod", "web", 9)).await;
+    let done = stands(&world, "grows-unused", "Provisioned").await;
+    let decisions = done.data["spec"]["decisions"].as_array().unwrap();
+    assert_eq!((decisions.len(), &decisions[0]["by"]), (1, &json!("tandem:rule")), "{decisions:?}");
+    // A second growth so soon is a person's to decide.
+    world.apply(&request("grows-again", "grows", &json!({"type": "Resize", "quota": quota(13)}))).await;
+    world.apply(&fixtures::application("grows-prod", "web", 11)).await;
+    world.ready(Kind::Application, Some("grows-prod"), "web").await;
+    let waits = stands(&world, "grows-again", "Pending").await;
+    assert_eq!(waits.data["status"]["reason"], "DecisionLacking", "{}", waits.data["status"]["message"]);
+    decide(&world.a, "grows-again", "Platform", "Approve", "wang").await.unwrap();
+    let done = stands(&world, "grows-again", "Provisioned").await;
+    let decisions = done.data["spec"]["decisions"].as_array().unwrap();
+    assert_eq!((decisions.len(), &decisions[0]["by"]), (1, &json!("wang")), "{decisions:?}");
+}
+
+pub(crate) async fn an_environment_that_expires_is_warned_of(world: Arc<World>) {
+    world.apply(&fixtures::unit("ends")).await;
+    let mut environment = fixtures::environment("ends", "soon", 1);
+    let in_three_days = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(70);
+    environment["spec"]["expiresAt"] = json!(in_three_days);
+    world.apply(&environment).await;
+    world.ready(Kind::Environment, None, "ends-soon").await;
+    let said = event(&world.a, "ExpiresSoon", "ends-soon", PATIENCE).await;
+    assert!(said.contains("within 7 days") && said.contains("7 天内"), "{said}");
 }

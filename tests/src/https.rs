@@ -171,6 +171,15 @@ impl Caller {
         self.send(request.header(CONTENT_TYPE, "application/json"), document.to_string()).await.unwrap()
     }
 
+    /// Deletes what is at a path, under a key by which it is done once.
+    ///
+    /// # Panics
+    /// When there is no connection, or no answer in time.
+    pub async fn delete(&self, path: &str, key: &str) -> Answer {
+        let request = http::Request::delete(format!("{}{path}", self.address)).header("idempotency-key", key);
+        self.send(request, String::new()).await.unwrap()
+    }
+
     async fn send(&self, mut request: http::request::Builder, body: String) -> Result<Answer, String> {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));

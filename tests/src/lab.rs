@@ -101,6 +101,22 @@ impl Lab {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
+    /// Runs `tandem …` as a person of the lab, against the API of one site.
+    ///
+    /// # Panics
+    /// When the lab has no API there.
+    #[must_use]
+    pub fn tandem_as(&self, person: &str, site: &str, arguments: &[&str]) -> Output {
+        let people = self.dir.path().join("people");
+        let port = self.state()["ports"][format!("{site}/api")].as_u64().unwrap();
+        let mut command = Command::new(self.bin.join("tandem"));
+        command.args(arguments).env("TANDEM_API", format!("https://127.0.0.1:{port}"));
+        command.env("TANDEM_API_CA", people.join("api-ca.crt"));
+        command.env("TANDEM_CERT", people.join(format!("{person}.crt")));
+        command.env("TANDEM_KEY", people.join(format!("{person}.key")));
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
     /// A client for one site, with the rights of the lab's administrator.
     ///
     /// # Panics
