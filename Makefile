@@ -8,6 +8,9 @@ TANDEM_CACHE ?= $(HOME)/.cache/tandem
 export TANDEM_CACHE
 export CARGO_TARGET_DIR ?= $(TANDEM_CACHE)/target
 BIN := $(CARGO_TARGET_DIR)/release
+# Whose the target folder is. Cargo goes by times: of two clones that share it, the one whose files are older is given what the
+# other built.
+CHECKOUT := $(CARGO_TARGET_DIR)/checkout
 TOOLS := $(TANDEM_CACHE)/tools
 CARGO_DENY_VERSION := 0.20.2
 INVENTORY ?= tests/data/bozhou/inventory.csv
@@ -59,6 +62,13 @@ down: ## stop the lab and remove all that it made
 .PHONY: build-packages
 build-packages:
 	@scripts/ensure-packages $(BUILD_PACKAGES)
+	@if [ "$$(cat '$(CHECKOUT)' 2>/dev/null)" != '$(CURDIR)' ]; then \
+		if [ -e '$(CARGO_TARGET_DIR)' ]; then \
+			printf '\033[1m==> %s\033[0m\n' 'another clone built here last: its parts of Tandem are built again'; \
+			cargo clean --quiet --workspace --locked; \
+		fi; \
+		mkdir -p '$(CARGO_TARGET_DIR)' && echo '$(CURDIR)' > '$(CHECKOUT)'; \
+	fi
 
 .PHONY: lab-packages
 lab-packages:
