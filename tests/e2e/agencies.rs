@@ -198,15 +198,30 @@ pub(crate) async fn the_command_line_asks_decides_and_watches(world: Arc<World>)
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let create = ["create", "--environment", "water-cli", "--cpu", "1", "--memory", "1Gi", "--storage", "1Gi"];
+    let create = [
+        "create",
+        "--type",
+        "Create",
+        "--environment",
+        "water-cli",
+        "--cpu",
+        "1",
+        "--memory",
+        "1Gi",
+        "--storage",
+        "1Gi",
+    ];
     let create = [&create[..], &["--pods", "2", "--reason", "a test", "--output", "json"]].concat();
     // Sent to the site without authority, it is followed to the other.
     let (code, made, said) = tandem("sun", "dc-b", &create);
     assert_eq!(code, Some(0), "{said}");
     let made: serde_json::Value = serde_json::from_str(&made).unwrap();
     let name = made["name"].as_str().unwrap();
-    let (_, listed, _) = tandem("sun", "dc-a", &["list", "--phase", "Pending"]);
-    assert!(listed.contains(name), "{listed}");
+    eventually("the request to be listed", PATIENCE, || async {
+        let (_, listed, _) = tandem("sun", "dc-a", &["list", "--phase", "Pending"]);
+        listed.contains(name).then_some(())
+    })
+    .await;
     let (code, _, said) = tandem("li", "dc-a", &["get", name]);
     assert_eq!(code, Some(1), "another unit's is not there: {said}");
     let (code, _, said) = tandem("sun", "dc-a", &["approve", name, "--yes"]);
@@ -224,7 +239,8 @@ pub(crate) async fn a_group_is_moved_over_the_api_of_either_site(world: Arc<Worl
     let wang = world.lab.asks_api("dc-b", Shown::Person("wang"));
     let selector = json!({"groups": ["health-prod-web"]});
     shows(&wang, "/v1/failover-groups/health-prod-web").await;
-    for (to, kind, key) in [("dc-b", "Switchover", "out"), ("dc-a", "Failback", "back")] {
+    // The way back is a switchover too: a failback waits until the group has dwelt there.
+    for (to, kind, key) in [("dc-b", "Switchover", "out"), ("dc-a", "Switchover", "back")] {
         let plan = wang.post("/v1/failovers/plan", "", &json!({"type": kind, "to": to, "selector": selector})).await;
         assert_eq!(plan.status, 200, "{plan:?}");
         let wish = json!({"type": kind, "to": to, "selector": selector, "reason": "a test"});
@@ -236,8 +252,13 @@ pub(crate) async fn a_group_is_moved_over_the_api_of_either_site(world: Arc<Worl
         // Followed at the other site: the stream ends by itself once the move has.
         let other = world.lab.asks_api("dc-a", Shown::Person("wang"));
         shows(&other, &place).await;
-        let told = other.get(&format!("{place}/events")).await;
-        assert!(told.text.contains("event: end") && told.text.contains("Completed"), "{told:?}");
+        let told = eventually("the move to end", PATIENCE, || async {
+            // One look lasts as long as a caller waits for an answer.
+            other.try_get(&format!("{place}/events")).await.ok()
+        })
+        .await;
+        assert!(told.text.contains("event: end"), "{told:?}");
+        assert!(told.text.contains("Completed"), "{told:?}");
         for site in ["dc-a", "dc-b"] {
             let li = world.lab.asks_api(site, Shown::Person("li"));
             eventually("the application to be active there", PATIENCE, || async {
