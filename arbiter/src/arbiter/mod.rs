@@ -16,6 +16,7 @@ mod specs;
 mod status;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -41,6 +41,17 @@ pub enum Key {
     Ledger(String),
     /// `specs/<kind>/<ns>/<name>`: desired state.
     Spec(ObjectKey),
+    /// `versions/<kind>/<ns>/<name>/<base>-<id>`: a version of what binds an agency, written with the record. The base is the
+    /// revision of the record that it replaced, in twenty digits. That is 0 again for whoever takes a name anew after its
+    /// tombstone was collected: the durable id tells them apart.
+    Version {
+        /// The object.
+        object: ObjectKey,
+        /// The revision that was replaced; 0 where there was none.
+        base: i64,
+        /// The durable id.
+        id: String,
+    },
     /// `status/<site>/<kind>/<ns>/<name>`: what a site observed of an object.
     Status(String, ObjectKey),
     /// `status/<site>/applied`: how far a site has applied the records.
@@ -151,6 +162,19 @@ impl Key {
         format!("{PREFIX}specs/")
     }
 
+    /// The prefix of one object's versions.
+    #[must_use]
+    pub fn versions(object: &ObjectKey) -> String {
+        let namespace = object.namespace.as_deref().unwrap_or(NO_NAMESPACE);
+        format!("{}{namespace}/{}/", Self::versions_of(object.kind), object.name)
+    }
+
+    /// The prefix of the versions of all objects of a kind.
+    #[must_use]
+    pub fn versions_of(kind: Kind) -> String {
+        format!("{PREFIX}versions/{}/", kind.plural())
+    }
+
     /// The prefix of all status, of every site.
     #[must_use]
     pub fn statuses() -> String {
@@ -243,6 +267,11 @@ impl std::fmt::Display for Key {
                 f.write_str("specs/")?;
                 object(f, key)
             }
+            Self::Version { object: key, base, id } => {
+                f.write_str("versions/")?;
+                object(f, key)?;
+                write!(f, "/{base:020}-{id}")
+            }
             Self::Status(site, key) => {
                 write!(f, "status/{site}/")?;
                 object(f, key)
@@ -283,6 +312,13 @@ fn number(text: &str) -> Option<u64> {
     if digits { text.parse().ok() } else { None }
 }
 
+/// A version's key, by its object and its last part.
+fn version(object: Option<ObjectKey>, last: &str) -> Option<Key> {
+    let (base, id) = last.split_once('-')?;
+    let base = number(base).and_then(|base| i64::try_from(base).ok())?;
+    (!id.is_empty()).then_some(Key::Version { object: object?, base, id: id.to_owned() })
+}
+
 impl FromStr for Key {
     type Err = KeyError;
 
@@ -299,6 +335,7 @@ impl FromStr for Key {
             ["holds", "all"] => Some(Self::Hold(Hold::All)),
             ["ledger", unit] => Some(Self::Ledger(owned(unit))),
             ["specs", kind, namespace, name] => object_key(kind, namespace, name).map(Self::Spec),
+            ["versions", kind, namespace, name, last] => version(object_key(kind, namespace, name), last),
             ["status", site, "applied"] => Some(Self::Applied(owned(site))),
             ["status", site, "brake"] => Some(Self::Brake(owned(site))),
             ["status", site, "data", group] => Some(Self::Data { site: owned(site), group: owned(group) }),
@@ -348,6 +385,14 @@ mod tests {
             (Key::Ledger("audit".into()), "ledger/audit"),
             (Key::Spec(unit.clone()), "specs/units/-/audit"),
             (Key::Spec(app.clone()), "specs/applications/audit-prod/portal"),
+            (
+                Key::Version { object: unit.clone(), base: 0, id: "a1-b2".into() },
+                "versions/units/-/audit/00000000000000000000-a1-b2",
+            ),
+            (
+                Key::Version { object: app.clone(), base: 17, id: "a1".into() },
+                "versions/applications/audit-prod/portal/00000000000000000017-a1",
+            ),
             (Key::Status("dc-b".into(), unit), "status/dc-b/units/-/audit"),
             (Key::Status("dc-b".into(), app), "status/dc-b/applications/audit-prod/portal"),
             (Key::Applied("dc-b".into()), "status/dc-b/applied"),
@@ -380,6 +425,16 @@ mod tests {
     }
 
     #[test]
+    fn an_objects_versions_are_under_its_prefix_alone() {
+        let of = |name: &str| Key::Version { object: ObjectKey::cluster(Kind::Unit, name), base: 7, id: "a".into() };
+        let prefix = Key::versions(&ObjectKey::cluster(Kind::Unit, "audit"));
+        assert!(of("audit").to_string().starts_with(&prefix));
+        assert!(!of("audit-b").to_string().starts_with(&prefix));
+        assert!(of("audit-b").to_string().starts_with(&Key::versions_of(Kind::Unit)));
+        assert!(of("audit").to_string() > Key::versions(&ObjectKey::cluster(Kind::Unit, "audit")));
+    }
+
+    #[test]
     fn what_is_no_key_is_refused() {
         for text in [
             "/tandem/v2/groups/g",
@@ -391,6 +446,12 @@ mod tests {
             "/tandem/v1/holds/other/x",
             "/tandem/v1/executions/x1",
             "/tandem/v1/executions//g",
+            "/tandem/v1/versions/units/-/audit",
+            "/tandem/v1/versions/units/-/audit/17-a1",
+            "/tandem/v1/versions/units/-/audit/00000000000000000017",
+            "/tandem/v1/versions/units/-/audit/00000000000000000017-",
+            "/tandem/v1/versions/units/-/audit/09999999999999999999-a1",
+            "/tandem/v1/versions/units/ns/audit/00000000000000000017-a1",
             "/tandem/v1/audit/dc-a/17",
             "/tandem/v1/audit/dc-a/+0000000000000000017",
             "/tandem/v1/audit/dc-a/99999999999999999999",

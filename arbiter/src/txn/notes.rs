@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tandem_core::audit::{Actor, Draft, Outcome};
 use tandem_core::failover::{Journal, Side, Step};
+use tandem_core::policy::Version;
 use tandem_core::sync::{Record, spec_hash};
 
 use super::{Move, Op, SpecChange, Txn};
@@ -23,7 +24,7 @@ pub struct Scribe<'a> {
 }
 
 /// What is written down of a publication beside what it says itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Edit {
     /// Who wrote the object, as far as that is known.
     pub actor: Actor,
@@ -35,6 +36,8 @@ pub struct Edit {
     pub before: Option<String>,
     /// What it belongs to, such as the request that asked for it.
     pub trace: Option<String>,
+    /// The version that is kept; `None` where what binds an agency stays as it was.
+    pub version: Option<Version>,
 }
 
 /// Adds what is to be written down to an action of this site.

@@ -7,6 +7,7 @@ mod moves;
 mod operations;
 mod pending;
 mod promises;
+mod versions;
 
 use std::collections::BTreeMap;
 
