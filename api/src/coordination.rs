@@ -17,6 +17,7 @@ use tandem_arbiter::arbiter::{
 use tandem_arbiter::records::{AnswerRecord, IdempotencyRecord, RequestRecord};
 use tandem_arbiter::store::Store;
 use tandem_core::audit::{Draft, Segment};
+use tandem_core::findings::Drift;
 use tandem_core::ledger::Change;
 use tandem_core::policy::Version;
 use tandem_core::sync::{ObjectKey, Origin, Record, Versioned};
@@ -76,6 +77,8 @@ pub trait Coordination: Send + Sync {
     fn versions<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Vec<Versioned<Version>>>;
     /// The same of every object of a kind, deleted ones among them.
     fn versions_of(&self, kind: Kind) -> Answer<'_, BTreeMap<ObjectKey, Vec<Versioned<Version>>>>;
+    /// What each site has put back, with the site: objects that somebody else had changed.
+    fn drifts(&self) -> Answer<'_, Vec<(String, Drift)>>;
     /// A failover that was asked for, as both sites read it; `None` while no operator has taken it in.
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>>;
 }
@@ -194,6 +197,10 @@ impl<S: Store> Coordination for ByArbiter<S> {
 
     fn versions_of(&self, kind: Kind) -> Answer<'_, BTreeMap<ObjectKey, Vec<Versioned<Version>>>> {
         async move { self.arbiter.versions_of(kind).await.map_err(|error| unreachable(&error)) }.boxed()
+    }
+
+    fn drifts(&self) -> Answer<'_, Vec<(String, Drift)>> {
+        async { self.arbiter.drifts().await.map_err(|error| unreachable(&error)) }.boxed()
     }
 
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>> {

@@ -3,6 +3,7 @@
 mod audit;
 mod collect;
 mod data;
+mod drift;
 mod executions;
 mod idempotency;
 mod moves;

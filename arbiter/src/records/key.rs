@@ -65,6 +65,17 @@ pub enum Key {
         /// The group.
         group: String,
     },
+    /// `drift/<site>/<Kind>/<ns>/<name>`: an object of a site's that somebody else changed and that was put back.
+    Drift {
+        /// The site.
+        site: String,
+        /// The object's kind, as Kubernetes names it.
+        kind: String,
+        /// Its namespace; `None` where it has none.
+        namespace: Option<String>,
+        /// Its name.
+        name: String,
+    },
     /// `conflicts/<id>`: an edit that was overwritten.
     Conflict(String),
     /// `executions/<id>/<group>`: the journal of one group in one execution.
@@ -229,6 +240,18 @@ impl Key {
         format!("{PREFIX}idempotency/")
     }
 
+    /// The prefix of what every site has put back.
+    #[must_use]
+    pub fn drifts() -> String {
+        format!("{PREFIX}drift/")
+    }
+
+    /// The prefix of what one site has put back.
+    #[must_use]
+    pub fn drifts_of(site: &str) -> String {
+        format!("{PREFIX}drift/{site}/")
+    }
+
     /// The prefix of all conflicts.
     #[must_use]
     pub fn conflicts() -> String {
@@ -279,6 +302,9 @@ impl std::fmt::Display for Key {
             Self::Applied(site) => write!(f, "status/{site}/applied"),
             Self::Brake(site) => write!(f, "status/{site}/brake"),
             Self::Data { site, group } => write!(f, "status/{site}/data/{group}"),
+            Self::Drift { site, kind, namespace, name } => {
+                write!(f, "drift/{site}/{kind}/{}/{name}", namespace.as_deref().unwrap_or(NO_NAMESPACE))
+            }
             Self::Conflict(id) => write!(f, "conflicts/{id}"),
             Self::Journal { execution, group } => write!(f, "executions/{execution}/{group}"),
             Self::Request(id) => write!(f, "requests/{id}"),
@@ -342,6 +368,12 @@ impl FromStr for Key {
             ["status", site, kind, namespace, name] => {
                 object_key(kind, namespace, name).map(|key| Self::Status(owned(site), key))
             }
+            ["drift", site, kind, namespace, name] => Some(Self::Drift {
+                site: owned(site),
+                kind: owned(kind),
+                namespace: (namespace != NO_NAMESPACE).then(|| owned(namespace)),
+                name: owned(name),
+            }),
             ["conflicts", id] => Some(Self::Conflict(owned(id))),
             ["executions", execution, group] => {
                 Some(Self::Journal { execution: owned(execution), group: owned(group) })
@@ -398,6 +430,24 @@ mod tests {
             (Key::Applied("dc-b".into()), "status/dc-b/applied"),
             (Key::Brake("dc-b".into()), "status/dc-b/brake"),
             (Key::Data { site: "dc-b".into(), group: "g".into() }, "status/dc-b/data/g"),
+            (
+                Key::Drift {
+                    site: "dc-b".into(),
+                    kind: "NetworkPolicy".into(),
+                    namespace: Some("audit-prod".into()),
+                    name: "tandem".into(),
+                },
+                "drift/dc-b/NetworkPolicy/audit-prod/tandem",
+            ),
+            (
+                Key::Drift {
+                    site: "dc-b".into(),
+                    kind: "Namespace".into(),
+                    namespace: None,
+                    name: "audit-prod".into(),
+                },
+                "drift/dc-b/Namespace/-/audit-prod",
+            ),
             (Key::Conflict("ab12".into()), "conflicts/ab12"),
             (Key::Journal { execution: "x1".into(), group: "g".into() }, "executions/x1/g"),
             (Key::Request("home".into()), "requests/home"),
@@ -452,6 +502,7 @@ mod tests {
             "/tandem/v1/versions/units/-/audit/00000000000000000017-",
             "/tandem/v1/versions/units/-/audit/09999999999999999999-a1",
             "/tandem/v1/versions/units/ns/audit/00000000000000000017-a1",
+            "/tandem/v1/drift/dc-a/Namespace/audit-prod",
             "/tandem/v1/audit/dc-a/17",
             "/tandem/v1/audit/dc-a/+0000000000000000017",
             "/tandem/v1/audit/dc-a/99999999999999999999",

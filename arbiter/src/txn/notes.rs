@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tandem_core::audit::{Actor, Draft, Outcome};
 use tandem_core::failover::{Journal, Side, Step};
+use tandem_core::findings::Drift;
 use tandem_core::policy::Version;
 use tandem_core::sync::{Record, spec_hash};
 
@@ -204,6 +205,17 @@ pub(crate) fn conflict(scribe: Scribe<'_>, record: &ConflictRecord) -> Draft {
         trace: Some(name(&Key::Conflict(record.conflict.clone()))),
         ..done(scribe, id(&json!(["conflict", record.conflict]), 0), "conflicts.put-back", record.key.to_string())
     }
+}
+
+/// An object that was put back: the actor is who had changed it. Its record comes anew, from nothing, once it was collected; when
+/// it was put back is of this one alone.
+pub(crate) fn drift(scribe: Scribe<'_>, key: &Key, from: i64, found: &Drift) -> Draft {
+    let about = json!(["drift", key.to_string(), from, found.last]);
+    let object = match &found.namespace {
+        Some(namespace) => format!("{} {namespace}/{}", found.kind, found.name),
+        None => format!("{} {}", found.kind, found.name),
+    };
+    Draft { trace: Some(name(key)), ..done(scribe, id(&about, 0), "drift.put-back", object) }
 }
 
 /// What people said of a move: each thing that is new in the request's record.

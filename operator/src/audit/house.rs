@@ -11,6 +11,9 @@ const OFTEN: Duration = Duration::from_secs(180);
 /// How often what is kept for months is looked through: all of it is read for that.
 const SELDOM: Duration = Duration::from_secs(6 * 3_600);
 
+/// For how long what was put back is listed after the last time; the audit chain has it for good.
+const DRIFT_KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
+
 /// When what was put in order last, on this replica's own clock.
 #[derive(Debug, Default)]
 pub(super) struct House {
@@ -27,6 +30,7 @@ impl House {
         }
         if due(&mut self.seldom, now, SELDOM) {
             versions(context).await;
+            drifts(context).await;
         }
     }
 }
@@ -69,6 +73,15 @@ async fn versions(context: &Context) {
         Ok(0) => {}
         Ok(collected) => tracing::info!(collected, %cut, "versions that are no longer kept were deleted"),
         Err(error) => tracing::warn!(error = %Chain(&error), "versions that are no longer kept are not deleted yet"),
+    }
+}
+
+async fn drifts(context: &Context) {
+    let Some(acting) = context.link.acting() else { return };
+    match context.link.arbiter().collect_drifts(acting, super::now() - DRIFT_KEPT).await {
+        Ok(0) => {}
+        Ok(collected) => tracing::info!(collected, "what was put back long ago is no longer listed"),
+        Err(error) => tracing::warn!(error = %Chain(&error), "what was put back long ago is not removed yet"),
     }
 }
 

@@ -4,9 +4,11 @@
 //! What binds an agency is kept as a version in the same transaction.
 
 mod drain;
+mod drift;
 mod house;
 
 pub use drain::{Behind, run_audit};
+pub use drift::run_drifts;
 
 use crate::context::Context;
 use jiff::Timestamp;

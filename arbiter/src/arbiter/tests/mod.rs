@@ -2,6 +2,7 @@ mod audit;
 mod city;
 mod claims;
 mod data;
+mod drift;
 mod idempotency;
 mod moves;
 mod operations;
