@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::{
     AuditError, AuditPage, Claimed, Completion, IdempotencyError, PromiseError, ReadError, Receipt,
@@ -16,8 +17,11 @@ use tandem_arbiter::arbiter::{
 use tandem_arbiter::records::{AnswerRecord, IdempotencyRecord, RequestRecord};
 use tandem_arbiter::store::Store;
 use tandem_core::audit::{Draft, Segment};
+use tandem_core::findings::Drift;
 use tandem_core::ledger::Change;
-use tandem_core::sync::{ObjectKey, Origin, Record};
+use tandem_core::policy::Version;
+use tandem_core::sync::{ObjectKey, Origin, Record, Versioned};
+use tandem_crds::Kind;
 
 /// What a handler waits for.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
@@ -70,6 +74,13 @@ pub trait Coordination: Send + Sync {
     fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Published>>;
     /// Whether an object was deleted, as far as that is remembered.
     fn buried<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, bool>;
+    /// What was published of an object that binds its agency, oldest first, each with the revision at which it was: as far
+    /// back as versions are kept. Those of objects that bore the name before are among them.
+    fn versions<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Vec<Versioned<Version>>>;
+    /// The same of every object of a kind, deleted ones among them.
+    fn versions_of(&self, kind: Kind) -> Answer<'_, BTreeMap<ObjectKey, Vec<Versioned<Version>>>>;
+    /// What each site has put back, with the site: objects that somebody else had changed.
+    fn drifts(&self) -> Answer<'_, Vec<(String, Drift)>>;
     /// A failover that was asked for, as both sites read it; `None` while no operator has taken it in.
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>>;
 }
@@ -188,6 +199,18 @@ impl<S: Store> Coordination for ByArbiter<S> {
             Ok(found.is_some_and(|found| matches!(found.value, Record::Tombstone(_))))
         }
         .boxed()
+    }
+
+    fn versions<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Vec<Versioned<Version>>> {
+        async { self.arbiter.versions(key).await.map_err(|error| unreachable(&error)) }.boxed()
+    }
+
+    fn versions_of(&self, kind: Kind) -> Answer<'_, BTreeMap<ObjectKey, Vec<Versioned<Version>>>> {
+        async move { self.arbiter.versions_of(kind).await.map_err(|error| unreachable(&error)) }.boxed()
+    }
+
+    fn drifts(&self) -> Answer<'_, Vec<(String, Drift)>> {
+        async { self.arbiter.drifts().await.map_err(|error| unreachable(&error)) }.boxed()
     }
 
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>> {

@@ -39,6 +39,9 @@ pub const ANNOTATION_CONFIG: &str = "tandem.dev/config-hash";
 pub const ANNOTATION_REVISION: &str = "tandem.dev/arbiter-revision";
 /// On Tandem's objects: hash of the specification that was last published or followed.
 pub const ANNOTATION_SYNCED: &str = "tandem.dev/synced-hash";
+/// On objects that the API wrote: the name of the person who asked for it. It does not travel, and counts only where the API
+/// wrote last, see [`author`](crate::policy::author).
+pub const ANNOTATION_CHANGED_BY: &str = "tandem.dev/changed-by";
 /// Finalizer through which alone a deletion becomes a tombstone.
 pub const FINALIZER: &str = "tandem.dev/published";
 

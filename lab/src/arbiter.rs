@@ -13,19 +13,20 @@ use std::time::{Duration, Instant};
 
 const PREFIX: &str = "/tandem/v1/";
 /// What both sites write.
-const SHARED: [&str; 8] =
-    ["conflicts/", "executions/", "groups/", "holds/", "idempotency/", "ledger/", "requests/", "specs/"];
+const SHARED: [&str; 9] =
+    ["conflicts/", "executions/", "groups/", "holds/", "idempotency/", "ledger/", "requests/", "specs/", "versions/"];
 /// What people write with `tandem arbiter`, and sites read.
 const PEOPLES: [&str; 3] = ["attestations/", "generation", "replacements"];
 /// What these people write beside: groups are given back, the executions that were under way closed, and specifications written
 /// anew, unchanged, above the revisions that sites have seen.
 const GIVEN_BACK: [&str; 6] = ["executions/", "generation", "groups/", "replacements", "revision", "specs/"];
 /// What each site writes of its own, and reads of the other's.
-const OWN: [&str; 3] = ["audit/", "sites/", "status/"];
+const OWN: [&str; 4] = ["audit/", "drift/", "sites/", "status/"];
 
-/// What the API of every site reads: who has authority and who is active, what was published, what is held, which failovers were
-/// asked for, and from which restore all of it comes.
-const API_READS: [&str; 6] = ["generation", "groups/", "holds/", "requests/", "sites/", "specs/"];
+/// What the API of every site reads: who has authority and who is active, what is and was published, what is held, what was put
+/// back, which failovers were asked for, and from which restore all of it comes.
+const API_READS: [&str; 8] =
+    ["drift/", "generation", "groups/", "holds/", "requests/", "sites/", "specs/", "versions/"];
 /// What the API of every site writes, and finds what the other wrote: budgets, answers under an `Idempotency-Key`.
 const API_SHARED: [&str; 2] = ["idempotency/", "ledger/"];
 /// What each site's API writes of its site, and reads of the other's: the audit chain, its head and segments.
@@ -224,6 +225,8 @@ mod tests {
             "its own chain, and what waits for a place there"
         );
         assert!(written.contains(&&"/tandem/v1/idempotency/".to_owned()), "an answer holds at both sites");
+        assert!(written.contains(&&"/tandem/v1/versions/".to_owned()), "whoever publishes keeps the version");
+        assert!(written.contains(&&"/tandem/v1/drift/dc-a/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/audit/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/status/".to_owned()));
         assert!(!written.contains(&&"/tandem/v1/generation".to_owned()), "a restore is people's");
@@ -239,7 +242,10 @@ mod tests {
         };
         assert_eq!(of("readwrite"), ["audit/dc-a/", "idempotency/", "ledger/"]);
         // Not what sites observed, what was overwritten, how failovers went, what people say of the arbiter.
-        assert_eq!(of("read"), ["audit/", "generation", "groups/", "holds/", "requests/", "sites/", "specs/"]);
+        assert_eq!(
+            of("read"),
+            ["audit/", "drift/", "generation", "groups/", "holds/", "requests/", "sites/", "specs/", "versions/"]
+        );
         assert_eq!(rights.len(), of("read").len() + of("readwrite").len());
     }
 
@@ -248,7 +254,7 @@ mod tests {
         let rights = rights("dc-b");
         let written = rights.iter().filter(|(_, right)| *right == "readwrite").count();
         assert_eq!((rights.len(), written), (SHARED.len() + PEOPLES.len() + 2 * OWN.len(), SHARED.len() + OWN.len()));
-        for part in ["audit/", "sites/", "status/"] {
+        for part in ["audit/", "drift/", "sites/", "status/"] {
             assert!(rights.contains(&(format!("{PREFIX}{part}"), "read")), "{part}");
             assert!(rights.contains(&(format!("{PREFIX}{part}dc-b/"), "readwrite")), "{part}");
         }

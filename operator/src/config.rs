@@ -6,6 +6,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tandem_core::policy::LEAST_DAYS;
 use tandem_core::requests::{RuleSettings, WARN_DAYS};
 
 /// The configuration file of one operator replica.
@@ -49,6 +50,9 @@ pub struct Config {
     /// How long a deletion waits, and can be undone, in seconds.
     #[serde(default = "one_day")]
     pub deletion_grace_seconds: u64,
+    /// How many days the versions of what binds an agency are kept in the arbiter; what is in force is kept for as long as it is.
+    #[serde(default = "thirteen_months")]
+    pub version_retention_days: u32,
     /// What is approved by rule.
     #[serde(default)]
     pub approval: ApprovalConfig,
@@ -139,6 +143,10 @@ fn warn_days() -> Vec<u16> {
     WARN_DAYS.to_vec()
 }
 
+fn thirteen_months() -> u32 {
+    400
+}
+
 fn two_seconds() -> u64 {
     2
 }
@@ -215,6 +223,12 @@ impl Config {
         if self.heartbeat_seconds == 0 {
             return Err(("heartbeatSeconds", "is 0; it must be 1 or more".to_owned()));
         }
+        if self.version_retention_days < LEAST_DAYS {
+            let days = self.version_retention_days;
+            let problem =
+                format!("is {days}; it must be {LEAST_DAYS} or more: what bound an agency is kept for six months");
+            return Err(("versionRetentionDays", problem));
+        }
         match self.arbiter.endpoints.iter().find(|endpoint| !endpoint.starts_with("https://")) {
             _ if self.arbiter.endpoints.is_empty() => {
                 Err(("arbiter.endpoints", "is empty; name the arbiter's members, https://…".to_owned()))
@@ -260,6 +274,7 @@ tls: {certFile: /c, keyFile: /k}
         let config = read(GOOD).unwrap();
         assert_eq!(config.heartbeat(), Duration::from_secs(2));
         assert_eq!(config.deletion_grace_seconds, 86_400);
+        assert_eq!(config.version_retention_days, 400);
         assert_eq!(config.log_format, LogFormat::Json);
     }
 
@@ -268,6 +283,7 @@ tls: {certFile: /c, keyFile: /k}
         for (from, to, field) in [
             ("site: dc-a", "site: dc-c", "site"),
             ("preferredAuthority: dc-a", "preferredAuthority: dc-c", "preferredAuthority"),
+            ("site: dc-a", "site: dc-a\nversionRetentionDays: 179", "versionRetentionDays"),
             ("https://", "http://", "arbiter.endpoints"),
             ("site: dc-a", "site: dc-a\nheartbeatSeconds: 0", "heartbeatSeconds"),
         ] {

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub audit_pending: IntGauge,
     /// Entries that this replica has given their place.
     pub audit_entries: IntCounter,
+    /// How often this replica put something back and could not write that down in the arbiter.
+    pub drift_untold: IntCounter,
 }
 
 impl Metrics {
@@ -103,8 +105,12 @@ impl Metrics {
         let audit_pending = gauge("tandem_audit_pending", "Entries that wait for their place in the audit chain.")?;
         let audit_entries = IntCounter::new("tandem_audit_entries_total", "Entries put into the audit chain here.")?;
         registry.register(Box::new(audit_entries.clone()))?;
+        let drift_untold =
+            IntCounter::new("tandem_drift_untold_total", "What was put back and never written down in the arbiter.")?;
+        registry.register(Box::new(drift_untold.clone()))?;
         Ok(Self {
             registry,
+            drift_untold,
             audit_pending,
             audit_entries,
             epochs,

@@ -2,7 +2,7 @@
 
 use crate::accept::run_acceptance;
 use crate::alarms::run_alarms;
-use crate::audit::{Behind, run_audit};
+use crate::audit::{Behind, run_audit, run_drifts};
 use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
 use crate::config::Config;
@@ -232,6 +232,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_acceptance(context.clone()));
     tasks.spawn(run_alarms(context.clone()));
     tasks.spawn(run_audit(context.clone()));
+    tasks.spawn(run_drifts(context.clone()));
     tasks.spawn(watch_requests(context.clone()));
     tasks.spawn(run_requests(context.clone()));
     tasks.spawn(run_carrying_out(context.clone()));

@@ -383,6 +383,7 @@ async fn its_arbiter_user_may_do_no_more(world: &World) {
     for part in [
         "audit/",
         "audit/dc-b/",
+        "drift/",
         "generation",
         "groups/",
         "holds/",
@@ -391,6 +392,7 @@ async fn its_arbiter_user_may_do_no_more(world: &World) {
         "requests/",
         "sites/",
         "specs/",
+        "versions/",
     ] {
         let read = range(part).await;
         assert!(read.is_ok(), "{part}: {read:?}");
@@ -409,9 +411,17 @@ async fn its_arbiter_user_may_do_no_more(world: &World) {
         let written = deletes(key).await;
         assert!(written.is_ok(), "{key}: {written:?}");
     }
-    for key in
-        ["audit/dc-b/none", "groups/none", "holds/none", "sites/dc-a/none", "specs/none", "generation", "status/none"]
-    {
+    for key in [
+        "audit/dc-b/none",
+        "drift/dc-a/none",
+        "groups/none",
+        "holds/none",
+        "sites/dc-a/none",
+        "specs/none",
+        "generation",
+        "status/none",
+        "versions/none",
+    ] {
         let written = deletes(key).await;
         assert!(matches!(written, Err(StoreError::Refused(_))), "{key}: {written:?}");
     }

@@ -5,6 +5,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_arbiter::Arbiter;
 use tandem_crds::Kind;
 use tandem_tests::{api, built_in, event, eventually, fixtures, is_ready};
 
@@ -13,11 +14,13 @@ const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) async fn drift_is_put_back_with_an_event(world: Arc<World>) {
     let namespace = world.agency("eta").await;
-    for client in world.both() {
+    let arbiter = Arbiter::new(world.lab.arbiter().await, "dc-a");
+    for (site, client) in ["dc-a", "dc-b"].into_iter().zip(world.both()) {
         let quotas = built_in(client, "", "ResourceQuota", Some(&namespace));
         let policies = built_in(client, "networking.k8s.io", "NetworkPolicy", Some(&namespace));
         let more = json!({"spec": {"hard": {"pods": "999"}}});
-        quotas.patch("tandem", &PatchParams::default(), &Patch::Merge(&more)).await.unwrap();
+        let stranger = PatchParams { field_manager: Some("a-stranger".to_owned()), ..PatchParams::default() };
+        quotas.patch("tandem", &stranger, &Patch::Merge(&more)).await.unwrap();
         policies.delete("tandem-default-deny", &DeleteParams::default()).await.unwrap();
         eventually("the quota and the policy to be put back", SOON, || async {
             let quota = quotas.get("tandem").await.unwrap();
@@ -29,6 +32,15 @@ pub(crate) async fn drift_is_put_back_with_an_event(world: Arc<World>) {
         assert!(message.contains("pods"), "{message}");
         let message = event(client, "DriftPutBack", "tandem-default-deny", PATIENCE).await;
         assert!(message.contains("deleted"), "{message}");
+        for (kind, by) in [("ResourceQuota", "a-stranger"), ("NetworkPolicy", "unknown")] {
+            let drift = eventually("the arbiter to have what was put back", PATIENCE, || async {
+                let drifts = arbiter.drifts().await.unwrap().into_iter();
+                let here = drifts.filter(|(of, drift)| of == site && drift.namespace.as_ref() == Some(&namespace));
+                here.map(|(_, drift)| drift).find(|drift| drift.kind == kind)
+            })
+            .await;
+            assert_eq!(drift.by, by, "{drift:?}");
+        }
     }
 }
 

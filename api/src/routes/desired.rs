@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tandem_core::check::{self, World};
+use tandem_core::names::ANNOTATION_CHANGED_BY;
 use tandem_core::sync::{ObjectKey, spec_hash};
 use tandem_crds::TandemKind;
 use tandem_crds::validation::broken_rules;
@@ -67,7 +68,7 @@ async fn attempt<K: Written>(
 ) -> Result<Done, Problem> {
     let at = ObjectRef::from(key);
     let current: Option<K> = fresh(&*state.writer, &at).await?;
-    let next = object(key, wanted, current.as_ref())?;
+    let next = object(key, wanted, current.as_ref(), &call.principal.name)?;
     if let Some(current) = current.as_ref().filter(|current| current.spec() == next.spec()) {
         durable(state, key, current).await?;
         return Ok(Done::accepted(K::place(key), &K::Item::from(current)));
@@ -133,11 +134,12 @@ pub(crate) async fn delete<K: TandemKind + DeserializeOwned>(
     .await
 }
 
-/// The object as it shall be. Its durable id is Tandem's to give, and stays.
+/// The object as it shall be, with the name of whoever wants it so. Its durable id is Tandem's to give, and stays.
 fn object<K: TandemKind + DeserializeOwned>(
     key: &ObjectKey,
     wanted: &Wanted,
     current: Option<&K>,
+    by: &str,
 ) -> Result<K, Problem> {
     let mut spec = wanted.spec.clone();
     if spec.get("id").is_some() {
@@ -147,8 +149,9 @@ fn object<K: TandemKind + DeserializeOwned>(
     if let Some(id) = current.and_then(TandemKind::id) {
         spec["id"] = json!(id);
     }
-    let metadata =
+    let mut metadata =
         current.map_or_else(|| json!({"name": key.name, "namespace": key.namespace}), |current| json!(current.meta()));
+    metadata["annotations"][ANNOTATION_CHANGED_BY] = json!(by);
     let object = json!({
         "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "spec": spec,
         "status": current.and_then(TandemKind::status),

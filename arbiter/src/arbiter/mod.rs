@@ -3,6 +3,7 @@
 mod audit;
 mod collect;
 mod data;
+mod drift;
 mod executions;
 mod idempotency;
 mod moves;
@@ -16,6 +17,7 @@ mod specs;
 mod status;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

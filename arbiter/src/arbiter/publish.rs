@@ -67,7 +67,7 @@ pub struct Publication {
     pub record: SpecRecord,
     /// What goes with it.
     pub rider: Rider,
-    /// What is written down of it for the site's audit chain, in the same transaction.
+    /// What is written down of it for the site's audit chain, and the version that is kept, in the same transaction.
     pub edit: Option<Edit>,
 }
 
@@ -80,7 +80,7 @@ pub struct Burial {
     pub tombstone: Tombstone,
     /// What goes with it.
     pub rider: Rider,
-    /// What is written down of it for the site's audit chain, in the same transaction.
+    /// What is written down of it for the site's audit chain, and the version that is kept, in the same transaction.
     pub edit: Option<Edit>,
 }
 
@@ -182,6 +182,9 @@ impl<S: Store> Arbiter<S> {
             let mut txn = txn::publish(self.site(), mandate, &change, ride.ledger.as_ref(), ride.group.as_ref());
             if let Some(edit) = edit {
                 txn::note(&mut txn, self.site(), notes::publication(edit, &change));
+                if let Some(version) = &edit.version {
+                    txn::keep_version(&mut txn, &change, version);
+                }
             }
             match self.store.txn(&txn).await {
                 Ok(answer) if answer.succeeded => return Ok(Published { revision: answer.revision }),

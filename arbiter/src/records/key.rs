@@ -41,6 +41,17 @@ pub enum Key {
     Ledger(String),
     /// `specs/<kind>/<ns>/<name>`: desired state.
     Spec(ObjectKey),
+    /// `versions/<kind>/<ns>/<name>/<base>-<id>`: a version of what binds an agency, written with the record. The base is the
+    /// revision of the record that it replaced, in twenty digits. That is 0 again for whoever takes a name anew after its
+    /// tombstone was collected: the durable id tells them apart.
+    Version {
+        /// The object.
+        object: ObjectKey,
+        /// The revision that was replaced; 0 where there was none.
+        base: i64,
+        /// The durable id.
+        id: String,
+    },
     /// `status/<site>/<kind>/<ns>/<name>`: what a site observed of an object.
     Status(String, ObjectKey),
     /// `status/<site>/applied`: how far a site has applied the records.
@@ -53,6 +64,17 @@ pub enum Key {
         site: String,
         /// The group.
         group: String,
+    },
+    /// `drift/<site>/<Kind>/<ns>/<name>`: an object of a site's that somebody else changed and that was put back.
+    Drift {
+        /// The site.
+        site: String,
+        /// The object's kind, as Kubernetes names it.
+        kind: String,
+        /// Its namespace; `None` where it has none.
+        namespace: Option<String>,
+        /// Its name.
+        name: String,
     },
     /// `conflicts/<id>`: an edit that was overwritten.
     Conflict(String),
@@ -151,6 +173,19 @@ impl Key {
         format!("{PREFIX}specs/")
     }
 
+    /// The prefix of one object's versions.
+    #[must_use]
+    pub fn versions(object: &ObjectKey) -> String {
+        let namespace = object.namespace.as_deref().unwrap_or(NO_NAMESPACE);
+        format!("{}{namespace}/{}/", Self::versions_of(object.kind), object.name)
+    }
+
+    /// The prefix of the versions of all objects of a kind.
+    #[must_use]
+    pub fn versions_of(kind: Kind) -> String {
+        format!("{PREFIX}versions/{}/", kind.plural())
+    }
+
     /// The prefix of all status, of every site.
     #[must_use]
     pub fn statuses() -> String {
@@ -205,6 +240,18 @@ impl Key {
         format!("{PREFIX}idempotency/")
     }
 
+    /// The prefix of what every site has put back.
+    #[must_use]
+    pub fn drifts() -> String {
+        format!("{PREFIX}drift/")
+    }
+
+    /// The prefix of what one site has put back.
+    #[must_use]
+    pub fn drifts_of(site: &str) -> String {
+        format!("{PREFIX}drift/{site}/")
+    }
+
     /// The prefix of all conflicts.
     #[must_use]
     pub fn conflicts() -> String {
@@ -243,6 +290,11 @@ impl std::fmt::Display for Key {
                 f.write_str("specs/")?;
                 object(f, key)
             }
+            Self::Version { object: key, base, id } => {
+                f.write_str("versions/")?;
+                object(f, key)?;
+                write!(f, "/{base:020}-{id}")
+            }
             Self::Status(site, key) => {
                 write!(f, "status/{site}/")?;
                 object(f, key)
@@ -250,6 +302,9 @@ impl std::fmt::Display for Key {
             Self::Applied(site) => write!(f, "status/{site}/applied"),
             Self::Brake(site) => write!(f, "status/{site}/brake"),
             Self::Data { site, group } => write!(f, "status/{site}/data/{group}"),
+            Self::Drift { site, kind, namespace, name } => {
+                write!(f, "drift/{site}/{kind}/{}/{name}", namespace.as_deref().unwrap_or(NO_NAMESPACE))
+            }
             Self::Conflict(id) => write!(f, "conflicts/{id}"),
             Self::Journal { execution, group } => write!(f, "executions/{execution}/{group}"),
             Self::Request(id) => write!(f, "requests/{id}"),
@@ -283,6 +338,13 @@ fn number(text: &str) -> Option<u64> {
     if digits { text.parse().ok() } else { None }
 }
 
+/// A version's key, by its object and its last part.
+fn version(object: Option<ObjectKey>, last: &str) -> Option<Key> {
+    let (base, id) = last.split_once('-')?;
+    let base = number(base).and_then(|base| i64::try_from(base).ok())?;
+    (!id.is_empty()).then_some(Key::Version { object: object?, base, id: id.to_owned() })
+}
+
 impl FromStr for Key {
     type Err = KeyError;
 
@@ -299,12 +361,19 @@ impl FromStr for Key {
             ["holds", "all"] => Some(Self::Hold(Hold::All)),
             ["ledger", unit] => Some(Self::Ledger(owned(unit))),
             ["specs", kind, namespace, name] => object_key(kind, namespace, name).map(Self::Spec),
+            ["versions", kind, namespace, name, last] => version(object_key(kind, namespace, name), last),
             ["status", site, "applied"] => Some(Self::Applied(owned(site))),
             ["status", site, "brake"] => Some(Self::Brake(owned(site))),
             ["status", site, "data", group] => Some(Self::Data { site: owned(site), group: owned(group) }),
             ["status", site, kind, namespace, name] => {
                 object_key(kind, namespace, name).map(|key| Self::Status(owned(site), key))
             }
+            ["drift", site, kind, namespace, name] => Some(Self::Drift {
+                site: owned(site),
+                kind: owned(kind),
+                namespace: (namespace != NO_NAMESPACE).then(|| owned(namespace)),
+                name: owned(name),
+            }),
             ["conflicts", id] => Some(Self::Conflict(owned(id))),
             ["executions", execution, group] => {
                 Some(Self::Journal { execution: owned(execution), group: owned(group) })
@@ -348,11 +417,37 @@ mod tests {
             (Key::Ledger("audit".into()), "ledger/audit"),
             (Key::Spec(unit.clone()), "specs/units/-/audit"),
             (Key::Spec(app.clone()), "specs/applications/audit-prod/portal"),
+            (
+                Key::Version { object: unit.clone(), base: 0, id: "a1-b2".into() },
+                "versions/units/-/audit/00000000000000000000-a1-b2",
+            ),
+            (
+                Key::Version { object: app.clone(), base: 17, id: "a1".into() },
+                "versions/applications/audit-prod/portal/00000000000000000017-a1",
+            ),
             (Key::Status("dc-b".into(), unit), "status/dc-b/units/-/audit"),
             (Key::Status("dc-b".into(), app), "status/dc-b/applications/audit-prod/portal"),
             (Key::Applied("dc-b".into()), "status/dc-b/applied"),
             (Key::Brake("dc-b".into()), "status/dc-b/brake"),
             (Key::Data { site: "dc-b".into(), group: "g".into() }, "status/dc-b/data/g"),
+            (
+                Key::Drift {
+                    site: "dc-b".into(),
+                    kind: "NetworkPolicy".into(),
+                    namespace: Some("audit-prod".into()),
+                    name: "tandem".into(),
+                },
+                "drift/dc-b/NetworkPolicy/audit-prod/tandem",
+            ),
+            (
+                Key::Drift {
+                    site: "dc-b".into(),
+                    kind: "Namespace".into(),
+                    namespace: None,
+                    name: "audit-prod".into(),
+                },
+                "drift/dc-b/Namespace/-/audit-prod",
+            ),
             (Key::Conflict("ab12".into()), "conflicts/ab12"),
             (Key::Journal { execution: "x1".into(), group: "g".into() }, "executions/x1/g"),
             (Key::Request("home".into()), "requests/home"),
@@ -380,6 +475,16 @@ mod tests {
     }
 
     #[test]
+    fn an_objects_versions_are_under_its_prefix_alone() {
+        let of = |name: &str| Key::Version { object: ObjectKey::cluster(Kind::Unit, name), base: 7, id: "a".into() };
+        let prefix = Key::versions(&ObjectKey::cluster(Kind::Unit, "audit"));
+        assert!(of("audit").to_string().starts_with(&prefix));
+        assert!(!of("audit-b").to_string().starts_with(&prefix));
+        assert!(of("audit-b").to_string().starts_with(&Key::versions_of(Kind::Unit)));
+        assert!(of("audit").to_string() > Key::versions(&ObjectKey::cluster(Kind::Unit, "audit")));
+    }
+
+    #[test]
     fn what_is_no_key_is_refused() {
         for text in [
             "/tandem/v2/groups/g",
@@ -391,6 +496,13 @@ mod tests {
             "/tandem/v1/holds/other/x",
             "/tandem/v1/executions/x1",
             "/tandem/v1/executions//g",
+            "/tandem/v1/versions/units/-/audit",
+            "/tandem/v1/versions/units/-/audit/17-a1",
+            "/tandem/v1/versions/units/-/audit/00000000000000000017",
+            "/tandem/v1/versions/units/-/audit/00000000000000000017-",
+            "/tandem/v1/versions/units/-/audit/09999999999999999999-a1",
+            "/tandem/v1/versions/units/ns/audit/00000000000000000017-a1",
+            "/tandem/v1/drift/dc-a/Namespace/audit-prod",
             "/tandem/v1/audit/dc-a/17",
             "/tandem/v1/audit/dc-a/+0000000000000000017",
             "/tandem/v1/audit/dc-a/99999999999999999999",

@@ -30,6 +30,8 @@ pub use request::RequestRecord;
 pub use restore::{AttestationRecord, GenerationRecord, HighestRecord, Mark, RestorePhase};
 pub use site::{Applied, LeaderRecord, MemberRecord};
 pub use status::{Condition, StatusRecord};
+pub use tandem_core::findings::Drift;
+pub use tandem_core::policy::Version;
 pub use tandem_core::sync::{Kind, ObjectKey, Origin, Record, SpecRecord, Tombstone, Versioned};
 
 /// The schema version that this release writes and reads.

@@ -6,6 +6,7 @@ mod holds;
 mod moves;
 pub(crate) mod notes;
 mod restore;
+mod versions;
 
 use std::fmt;
 
@@ -26,6 +27,8 @@ pub use notes::{Edit, Scribe, note, note_all};
 pub use restore::{
     APPROVERS, ATTESTED_STRIDE, NotConfirmed, Testimony, attest, confirm, founding, generation, report, unconfirm,
 };
+
+pub(crate) use versions::keep_version;
 
 /// The most operations etcd takes in one transaction, by its default `--max-txn-ops`.
 pub const MAX_OPS: usize = 128;

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tandem_core::audit::{Actor, Draft, Outcome};
 use tandem_core::failover::{Journal, Side, Step};
+use tandem_core::findings::Drift;
+use tandem_core::policy::Version;
 use tandem_core::sync::{Record, spec_hash};
 
 use super::{Move, Op, SpecChange, Txn};
@@ -23,7 +25,7 @@ pub struct Scribe<'a> {
 }
 
 /// What is written down of a publication beside what it says itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Edit {
     /// Who wrote the object, as far as that is known.
     pub actor: Actor,
@@ -35,6 +37,8 @@ pub struct Edit {
     pub before: Option<String>,
     /// What it belongs to, such as the request that asked for it.
     pub trace: Option<String>,
+    /// The version that is kept; `None` where what binds an agency stays as it was.
+    pub version: Option<Version>,
 }
 
 /// Adds what is to be written down to an action of this site.
@@ -201,6 +205,17 @@ pub(crate) fn conflict(scribe: Scribe<'_>, record: &ConflictRecord) -> Draft {
         trace: Some(name(&Key::Conflict(record.conflict.clone()))),
         ..done(scribe, id(&json!(["conflict", record.conflict]), 0), "conflicts.put-back", record.key.to_string())
     }
+}
+
+/// An object that was put back: the actor is who had changed it. Its record comes anew, from nothing, once it was collected; when
+/// it was put back is of this one alone.
+pub(crate) fn drift(scribe: Scribe<'_>, key: &Key, from: i64, found: &Drift) -> Draft {
+    let about = json!(["drift", key.to_string(), from, found.last]);
+    let object = match &found.namespace {
+        Some(namespace) => format!("{} {namespace}/{}", found.kind, found.name),
+        None => format!("{} {}", found.kind, found.name),
+    };
+    Draft { trace: Some(name(key)), ..done(scribe, id(&about, 0), "drift.put-back", object) }
 }
 
 /// What people said of a move: each thing that is new in the request's record.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 
 use super::Actor;
+use crate::names::MANAGER;
 
 /// The field manager of Tandem's API.
 pub const API_MANAGER: &str = "tandem-api";
@@ -50,22 +51,47 @@ impl Writer {
     /// managers, the newest is then the one that last took a field over.
     #[must_use]
     pub fn newest(fields: &[ManagedFieldsEntry]) -> Self {
-        let name = |entry: &ManagedFieldsEntry| entry.manager.clone().unwrap_or_default();
         let counts = |entry: &&ManagedFieldsEntry| {
-            let manager = name(entry);
+            let manager = manager(entry);
             entry.subresource.as_deref().unwrap_or_default().is_empty()
                 && (!manager.starts_with(OPERATOR) || manager == CARRIES_OUT_MANAGER)
         };
-        let time = |entry: &ManagedFieldsEntry| entry.time.as_ref().map(|time| time.0);
-        let Some(newest) = fields.iter().filter(counts).max_by_key(|entry| time(entry)) else { return Self::Operator };
-        match name(newest).as_str() {
+        fields.iter().filter(counts).max_by_key(|entry| time(entry)).map_or(Self::Operator, Self::of)
+    }
+
+    /// Who changed an object that is the operator's, by the managed fields as they were found: the newest write by anybody else
+    /// but of its status, where it is not older than the operator's own newest. Else nobody is known: what only takes something
+    /// away leaves no trace there, and an old trace is of something else.
+    #[must_use]
+    pub fn since_the_operator(fields: &[ManagedFieldsEntry]) -> Self {
+        let (ours, others): (Vec<_>, Vec<_>) = fields.iter().partition(|entry| manager(entry).starts_with(OPERATOR));
+        let ours = ours.into_iter().filter_map(time).max();
+        let counts =
+            |entry: &&ManagedFieldsEntry| entry.subresource.as_deref() != Some("status") && time(entry) >= ours;
+        let newest = others.into_iter().filter(counts).max_by_key(|entry| time(entry));
+        newest.map_or_else(Self::unknown, Self::of)
+    }
+
+    fn of(entry: &ManagedFieldsEntry) -> Self {
+        match manager(entry) {
             CARRIES_OUT_MANAGER => Self::Operator,
-            API_MANAGER => Self::Api { time: time(newest) },
+            API_MANAGER => Self::Api { time: time(entry) },
             manager => Self::Manager {
                 manager: manager.chars().take(NAME_MOST).collect(),
-                operation: newest.operation.clone().unwrap_or_default(),
-                time: time(newest),
+                operation: entry.operation.clone().unwrap_or_default(),
+                time: time(entry),
             },
+        }
+    }
+
+    /// The name of the field manager; `unknown` where Kubernetes does not say.
+    #[must_use]
+    pub fn manager(&self) -> &str {
+        match self {
+            Self::Operator => MANAGER,
+            Self::Api { .. } => API_MANAGER,
+            Self::Manager { manager, .. } if manager.is_empty() => "unknown",
+            Self::Manager { manager, .. } => manager,
         }
     }
 
@@ -76,9 +102,9 @@ impl Writer {
         match self {
             Self::Operator => operator(replica),
             Self::Api { .. } => Actor { name: "tandem:api".to_owned(), roles: Vec::new(), via: "api".to_owned() },
-            Self::Manager { manager, .. } => {
-                let manager = if manager.is_empty() { "unknown" } else { manager };
-                Actor { name: format!("kubectl:{manager}"), roles: Vec::new(), via: "kubectl".to_owned() }
+            Self::Manager { .. } => {
+                let name = format!("kubectl:{}", self.manager());
+                Actor { name, roles: Vec::new(), via: "kubectl".to_owned() }
             }
         }
     }
@@ -88,6 +114,14 @@ impl Writer {
     pub fn unknown() -> Self {
         Self::Manager { manager: String::new(), operation: String::new(), time: None }
     }
+}
+
+fn manager(entry: &ManagedFieldsEntry) -> &str {
+    entry.manager.as_deref().unwrap_or_default()
+}
+
+fn time(entry: &ManagedFieldsEntry) -> Option<Timestamp> {
+    entry.time.as_ref().map(|time| time.0)
 }
 
 /// The operator's replica as an actor.
@@ -148,6 +182,27 @@ mod tests {
         let fields = [wrote("kubectl-create", "Update", 1), wrote("tandem-api", "Apply", 2)];
         let actor = Writer::newest(&fields).actor("op-0");
         assert_eq!((actor.name.as_str(), actor.via.as_str()), ("tandem:api", "api"));
+    }
+
+    #[test]
+    fn whoever_changed_what_is_the_operators_did_so_since_it_wrote() {
+        let name = |fields: &[ManagedFieldsEntry]| Writer::since_the_operator(fields).manager().to_owned();
+        let under = |subresource: &str, entry: ManagedFieldsEntry| ManagedFieldsEntry {
+            subresource: Some(subresource.into()),
+            ..entry
+        };
+        let ours = wrote("tandem/environment", "Apply", 20);
+        assert_eq!(name(&[ours.clone(), wrote("kubectl-edit", "Update", 20)]), "kubectl-edit");
+        assert_eq!(name(&[wrote("helm", "Update", 22), ours.clone(), wrote("kubectl-edit", "Update", 21)]), "helm");
+        assert_eq!(name(&[ours.clone(), wrote("kubectl-annotate", "Update", 19)]), "unknown", "of something else");
+        assert_eq!(name(std::slice::from_ref(&ours)), "unknown", "what was taken away leaves no trace");
+        assert_eq!(name(&[]), "unknown");
+        let scaled = under("scale", wrote("kubectl", "Update", 30));
+        let reported = under("status", wrote("kube-controller-manager", "Update", 40));
+        assert_eq!(name(&[ours.clone(), scaled, reported.clone()]), "kubectl");
+        assert_eq!(name(&[ours, reported]), "unknown");
+        let actor = Writer::since_the_operator(&[]).actor("op-0");
+        assert_eq!((actor.name.as_str(), actor.via.as_str()), ("kubectl:unknown", "kubectl"));
     }
 
     #[test]

@@ -25,3 +25,39 @@ pub struct Drift {
     /// How often.
     pub times: u64,
 }
+
+impl Drift {
+    /// This, and the same object put back again since.
+    #[must_use]
+    pub fn and(self, later: &Self) -> Self {
+        Self {
+            by: later.by.clone(),
+            fields: later.fields.clone(),
+            last: later.last,
+            times: self.times.saturating_add(later.times),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_stands_and_all_are_counted() {
+        let drift = |by: &str, first, last, times| Drift {
+            kind: "NetworkPolicy".into(),
+            namespace: Some("health-prod".into()),
+            name: "tandem-default-deny".into(),
+            by: by.into(),
+            fields: vec![format!("by {by}")],
+            first: Timestamp::from_second(first).unwrap(),
+            last: Timestamp::from_second(last).unwrap(),
+            times,
+        };
+        let both = drift("helm", 1, 4, 3).and(&drift("kubectl-edit", 6, 9, 2));
+        assert_eq!(both, Drift { first: Timestamp::from_second(1).unwrap(), ..drift("kubectl-edit", 6, 9, 5) });
+        assert_eq!(drift("helm", 1, 4, u64::MAX).and(&both).times, u64::MAX);
+    }
+}

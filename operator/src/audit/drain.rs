@@ -1,5 +1,6 @@
-//! What waits is entered into the site's chain by the site's leader, which also keeps house there.
+//! What waits is entered into the site's chain by the site's leader, which also keeps house.
 
+use super::house::House;
 use crate::chain::Chain;
 use crate::context::Context;
 use std::collections::VecDeque;
@@ -7,14 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tandem_arbiter::arbiter::{AuditError, Drained};
-use tandem_core::audit::SEGMENT_ENTRIES;
 
 /// How often it is looked for what waits.
 const LOOK: Duration = Duration::from_secs(1);
 /// How many are entered by one look; where more wait, the next follows at once.
 const AT_ONCE: usize = 600;
-/// How often segments are sealed and answers that have expired are collected.
-const HOUSE: Duration = Duration::from_secs(180);
 /// What waits for longer is an alarm.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -61,7 +59,7 @@ impl Looks {
 /// site. Nothing else waits for it.
 pub async fn run_audit(context: Context) {
     let mut looks = Looks::default();
-    let mut housed: Option<Duration> = None;
+    let mut house = House::default();
     let mut failing: Option<Failing> = None;
     let mut unreadable = 0;
     loop {
@@ -98,10 +96,7 @@ pub async fn run_audit(context: Context) {
                 false
             }
         };
-        if housed.is_none_or(|at| now.saturating_sub(at) >= HOUSE) {
-            housed = Some(now);
-            keep_house(&context).await;
-        }
+        house.keep(&context, now).await;
         if !more {
             tokio::time::sleep(LOOK).await;
         }
@@ -132,27 +127,6 @@ fn tell(error: &AuditError, now: Duration, failing: &mut Option<Failing>) -> Dur
     }
     *failing = Some(Failing { since, said });
     since
-}
-
-async fn keep_house(context: &Context) {
-    let arbiter = context.link.arbiter();
-    loop {
-        match arbiter.audit_seal(SEGMENT_ENTRIES, super::now()).await {
-            Ok(Some(segment)) => {
-                tracing::info!(first = segment.first, last = segment.last, hash = segment.hash, "a segment was sealed");
-            }
-            Ok(None) => break,
-            Err(error) => {
-                tracing::warn!(error = %Chain(&error), "the audit chain's next segment is not sealed");
-                break;
-            }
-        }
-    }
-    match arbiter.collect_idempotency(super::now()).await {
-        Ok(0) => {}
-        Ok(collected) => tracing::debug!(collected, "answers that have expired were collected"),
-        Err(error) => tracing::debug!(error = %Chain(&error), "answers that have expired are not collected yet"),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Writing what was rendered: only where something differs, only what is ours, and only while this replica leads.
 
-use super::{Cluster, ObjectName, REQUEST_TIMEOUT, reference};
+use super::{Cluster, ObjectName, PutBack, REQUEST_TIMEOUT, reference};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::GroupVersionKind;
@@ -9,8 +10,12 @@ use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tandem_core::drift;
+use tandem_core::findings::Drift;
 use tandem_core::names::{ANNOTATION_RENDERED, LABEL_ID};
 use tandem_core::render::{AdoptedScale, Manifest};
+
+/// The field manager that brings adopted workloads to strength.
+const SCALES: &str = "tandem/scale";
 
 /// What applying an object came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +164,7 @@ impl Cluster {
                 if drifted.is_empty() {
                     return Ok(Applied::Changed);
                 }
-                self.tell_of_drift(&name, about, &drifted).await;
+                self.tell_of_drift(&name, observed.as_deref(), about, &drifted).await;
                 Ok(Applied::Mended)
             }
             Ok(Err(error)) => Err(classify(name, error)),
@@ -167,10 +172,30 @@ impl Cluster {
         }
     }
 
-    async fn tell_of_drift(&self, name: &ObjectName, about: ObjectReference, drifted: &[String]) {
-        tracing::info!(object = %name, fields = drifted.join(", "), "drift put back");
+    /// Tells of an object that was put back; `observed` is what was found of it before.
+    async fn tell_of_drift(
+        &self,
+        name: &ObjectName,
+        observed: Option<&DynamicObject>,
+        about: ObjectReference,
+        drifted: &[String],
+    ) {
+        #[allow(clippy::disallowed_methods)] // an edge: the time is written for people to read
+        let put_back = PutBack::new(name, observed, drifted, Timestamp::now());
+        tracing::info!(object = %name, by = put_back.drift.by, fields = drifted.join(", "), "drift put back");
+        if let Some(untold) = self.untold.add(put_back) {
+            self.never_told(&untold);
+        }
         let note = format!("changed by somebody else and put back: {}", drifted.join(", "));
         self.tell(about, EventType::Warning, "DriftPutBack", note).await;
+    }
+
+    /// Says of something put back that it will not stand in the arbiter.
+    pub(crate) fn never_told(&self, untold: &PutBack) {
+        let Drift { kind, namespace, name, times, .. } = &untold.drift;
+        let namespace = namespace.as_deref().unwrap_or_default();
+        tracing::warn!(kind, namespace, name, times, "what was put back is not written down in the arbiter");
+        self.metrics.drift_untold.inc_by(*times);
     }
 
     /// Puts a label on an object of somebody else's, and changes nothing else of it.
@@ -272,12 +297,12 @@ impl Cluster {
         self.metrics.writes.with_label_values(&["scale"]).inc();
         let api = self.api(&resource, Some(namespace));
         let patch = Patch::Merge(json!({"spec": {"replicas": adopted.replicas}}));
-        let parameters = PatchParams::default();
+        let parameters = PatchParams { field_manager: Some(SCALES.to_owned()), ..PatchParams::default() };
         let sent = api.patch_scale(&adopted.name, &parameters, &patch);
         match tokio::time::timeout(REQUEST_TIMEOUT, sent).await {
             Ok(Ok(_)) if drifted => {
                 let about = reference(&observed, &resource);
-                self.tell_of_drift(&name, about, &["spec.replicas".to_owned()]).await;
+                self.tell_of_drift(&name, Some(&observed), about, &["spec.replicas".to_owned()]).await;
                 Ok(Applied::Mended)
             }
             Ok(Ok(_)) => {

@@ -3,6 +3,7 @@
 use crate::chain::Chain;
 use crate::shared::Shared;
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -88,18 +89,28 @@ fn id_of(object: &DynamicObject) -> Option<&str> {
 /// but for workloads, which can be adopted, and nodes.
 fn slim(kind: &str, object: &mut DynamicObject) {
     let own = kind == "Failover" || Kind::ALL.iter().any(|own| own.name() == kind);
-    if own {
+    let adoptable = matches!(kind, "Deployment" | "StatefulSet");
+    if own || adoptable || id_of(object).is_some() {
         // Who wrote it, for the audit chain; not which fields, which is most of it.
+        let fields = object.metadata.managed_fields.iter_mut();
+        fields.for_each(|entries| entries.retain(|entry| !reports(entry)));
         for entry in object.metadata.managed_fields.iter_mut().flatten() {
             entry.fields_v1 = None;
         }
     } else {
         object.metadata.managed_fields = None;
     }
-    let read_whole = own || matches!(kind, "Deployment" | "Node" | "StatefulSet");
+    let read_whole = own || adoptable || kind == "Node";
     if !read_whole && id_of(object).is_none() {
         object.data = serde_json::Value::Null;
     }
+}
+
+/// Whether an entry is of a controller that reports how an object stands: it wrote the status and nothing that is asked for. An
+/// API server before 1.22 does not say that it was the status's subresource.
+fn reports(entry: &ManagedFieldsEntry) -> bool {
+    let wrote = |part: &str| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get(part).is_some());
+    wrote("f:status") && !wrote("f:spec")
 }
 
 impl Mirror {
@@ -214,6 +225,27 @@ mod tests {
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "n", "labels": labels}
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn who_wrote_is_kept_of_what_is_tandems_or_may_be_adopted() {
+        let written = |kind: &str, id: Option<&str>| {
+            let labels = id.map_or(json!({}), |id| json!({ LABEL_ID: id }));
+            let managed = json!([
+                {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": "kube-controller-manager", "fieldsV1": {"f:metadata": {"f:annotations": {}}, "f:status": {}}},
+            ]);
+            let metadata = json!({"name": "a", "labels": labels, "managedFields": managed});
+            let mut object: DynamicObject = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+            slim(kind, &mut object);
+            let fields = object.metadata.managed_fields.unwrap_or_default();
+            assert!(fields.iter().all(|entry| entry.fields_v1.is_none()));
+            fields.into_iter().filter_map(|entry| entry.manager).collect::<Vec<_>>()
+        };
+        for (kind, id) in [("Deployment", None), ("NetworkPolicy", Some("1")), ("Unit", None)] {
+            assert_eq!(written(kind, id), ["kubectl-edit"], "{kind}");
+        }
+        assert!(written("ConfigMap", None).is_empty());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! This site's cluster: what is in it, and writing to it.
 
 mod apply;
+mod drift;
 mod mirror;
 
 pub use apply::{Applied, ApplyError};
+pub use drift::{PutBack, Untold};
 pub use mirror::{Mirror, ObjectName};
 
 use crate::chain::Chain;
@@ -39,6 +41,8 @@ pub struct Cluster {
     pub own: Arc<Mirror>,
     /// What is counted.
     pub metrics: Metrics,
+    /// What was put back and is not written down yet.
+    pub untold: Untold,
     guard: Guard,
     recorder: Recorder,
     upheld: apply::Upheld,
@@ -61,6 +65,7 @@ impl Cluster {
             rendered: Arc::new(Mirror::default()),
             own: Arc::new(Mirror::default()),
             metrics,
+            untold: Untold::default(),
             guard,
             recorder: Recorder::new(client.clone(), reporter),
             upheld: apply::Upheld::default(),

@@ -294,7 +294,8 @@ async fn bury(
         deleted_at: now(),
     };
     let record = Record::Tombstone(tombstone);
-    let edit = audit::buried(context, key);
+    let asked = object.metadata.deletion_timestamp.as_ref().map(|asked| asked.0);
+    let edit = audit::buried(context, key, asked);
     match context.link.publish(Publication { record: record.clone(), base, ledger, edit }).await {
         Ok(revision) => feed::record_changed(context, Versioned::new(revision, record)),
         Err(LinkError::OverBudget { message }) => {

@@ -4,6 +4,7 @@ use super::*;
 use crate::identity::Role::{AgencyAdministrator, AgencyViewer, Auditor, PlatformOperator, SecurityAdministrator};
 use axum::body::HttpBody;
 use futures::future::join_all;
+use kube::ResourceExt;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use tandem_arbiter::records::Key;
@@ -27,6 +28,11 @@ pub(super) fn changed<K: tandem_crds::TandemKind>(object: &K) -> Value {
         spec["tier"] = json!(2);
     }
     json!({"spec": spec})
+}
+
+/// Whom an object says to have been changed by.
+fn changed_by<K: ResourceExt>(object: &K) -> Option<String> {
+    object.annotations().get(tandem_core::names::ANNOTATION_CHANGED_BY).cloned()
 }
 
 /// The city, with a budget of health's that is larger than what is asked for in a test, and `level-2` demanding two people
@@ -119,6 +125,7 @@ pub(super) fn trail(entries: &[(&str, &str, Outcome)]) -> Vec<(String, String, O
 
 const LI: (&str, Role) = ("li", AgencyAdministrator);
 const WANG: (&str, Role) = ("wang", PlatformOperator);
+const CHIEF: (&str, Role) = ("zhang", PlatformOperator);
 const CHEN: (&str, Role) = ("chen", SecurityAdministrator);
 
 #[tokio::test]
@@ -210,7 +217,9 @@ async fn what_is_wanted_is_made_changed_and_left_alone_where_it_is_so_already() 
     let unit = changed(&*api.site.now().units[0].clone());
     let (status, _, item) = api.put(WANG, "/v1/units/health", "k1", &unit).await;
     assert_eq!((status, item["spec"]["displayName"]["zh"].as_str()), (202, Some("另一名称")), "{item}");
-    assert_eq!(api.put(WANG, "/v1/units/health", "k2", &unit).await.0, 202, "it is so already");
+    assert_eq!(changed_by(&*api.site.now().units[0].clone()), Some("wang".to_owned()));
+    assert_eq!(api.put(CHIEF, "/v1/units/health", "k2", &unit).await.0, 202, "it is so already");
+    assert_eq!(changed_by(&*api.site.now().units[0].clone()), Some("wang".to_owned()), "and nobody changed it");
     let mut stale = unit.clone();
     stale["resourceVersion"] = json!("7");
     stale["spec"]["displayName"] = json!({"zh": "第三名称"});
@@ -226,6 +235,8 @@ async fn what_is_wanted_is_made_changed_and_left_alone_where_it_is_so_already() 
     let profile = changed(&*api.site.now().security_profiles[0].clone());
     let (status, headers, _) = api.put(CHEN, "/v1/security/profiles/level-5", "k6", &profile).await;
     assert_eq!((status, &headers["location"]), (201, &"/v1/security/profiles/level-5".parse().unwrap()));
+    let made = api.site.now().security_profiles.iter().find(|made| made.name_any() == "level-5").cloned();
+    assert_eq!(made.and_then(|made| changed_by(&*made)), Some("chen".to_owned()));
     let site = changed(&*api.site.now().data_centres[0].clone());
     let group = changed(&*api.site.now().failover_groups[0].clone());
     for (path, change) in [("/v1/data-centres/dc-a", site), ("/v1/failover-groups/health-group", group)] {

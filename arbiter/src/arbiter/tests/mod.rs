@@ -2,11 +2,13 @@ mod audit;
 mod city;
 mod claims;
 mod data;
+mod drift;
 mod idempotency;
 mod moves;
 mod operations;
 mod pending;
 mod promises;
+mod versions;
 
 use std::collections::BTreeMap;
 

@@ -56,7 +56,7 @@ fn hold(by: &str, second: i64) -> HoldRecord {
 
 fn edit(actor: &Actor) -> Option<Edit> {
     let at = Timestamp::UNIX_EPOCH;
-    Some(Edit { actor: actor.clone(), at, verb: "update", before: None, trace: Some("health-1".into()) })
+    Some(Edit { actor: actor.clone(), at, verb: "update", before: None, trace: Some("health-1".into()), version: None })
 }
 
 #[tokio::test]
