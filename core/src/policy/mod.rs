@@ -1,5 +1,17 @@
 //! What binds an agency: the rules in force for a unit or an environment, who set each, since when, and what has changed.
 
+mod bound;
+mod document;
+mod history;
+mod page;
+mod rule;
+mod rules;
+#[cfg(test)]
+mod tests;
 mod version;
 
+pub use document::{Against, Changed, Difference, Document, Head};
+pub use history::{Gap, Kept, Moment, Objects, Subject, profiles_named};
+pub use page::{STYLE, difference as difference_page, document as document_page};
+pub use rule::{Area, Place, Rule, Set, Source, Text};
 pub use version::{Version, binding};
