@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use tandem_arbiter::Arbiter;
 use tandem_arbiter::arbiter::{
     AuditError, AuditPage, Claimed, Completion, IdempotencyError, PromiseError, ReadError, Receipt,
@@ -17,7 +18,9 @@ use tandem_arbiter::records::{AnswerRecord, IdempotencyRecord, RequestRecord};
 use tandem_arbiter::store::Store;
 use tandem_core::audit::{Draft, Segment};
 use tandem_core::ledger::Change;
-use tandem_core::sync::{ObjectKey, Origin, Record};
+use tandem_core::policy::Version;
+use tandem_core::sync::{ObjectKey, Origin, Record, Versioned};
+use tandem_crds::Kind;
 
 /// What a handler waits for.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;
@@ -68,6 +71,11 @@ pub trait Coordination: Send + Sync {
     fn promise<'a>(&'a self, authority: i64, unit: &'a str, change: &'a Change) -> Answer<'a, ()>;
     /// What is published of an object; `None` where nothing is, or it was deleted.
     fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Published>>;
+    /// What was published of an object that binds its agency, oldest first, each with the revision at which it was: as far
+    /// back as versions are kept. Those of objects that bore the name before are among them.
+    fn versions<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Vec<Versioned<Version>>>;
+    /// The same of every object of a kind, deleted ones among them.
+    fn versions_of(&self, kind: Kind) -> Answer<'_, BTreeMap<ObjectKey, Vec<Versioned<Version>>>>;
     /// A failover that was asked for, as both sites read it; `None` while no operator has taken it in.
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>>;
 }
@@ -178,6 +186,15 @@ impl<S: Store> Coordination for ByArbiter<S> {
             }))
         }
         .boxed()
+    }
+
+    fn versions<'a>(&'a self, _: &'a ObjectKey) -> Answer<'a, Vec<Versioned<Version>>> {
+        // None are kept yet.
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn versions_of(&self, _: Kind) -> Answer<'_, BTreeMap<ObjectKey, Vec<Versioned<Version>>>> {
+        async { Ok(BTreeMap::new()) }.boxed()
     }
 
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>> {

@@ -35,13 +35,6 @@ pub(super) struct EnvironmentBound {
     pub(super) deletion_protection: bool,
 }
 
-impl EnvironmentBound {
-    /// The security profile that it is under: its own, else its unit's.
-    pub(super) fn profile<'a>(&'a self, unit: &'a UnitBound) -> &'a str {
-        self.security_profile.as_deref().unwrap_or(&unit.security_profile)
-    }
-}
-
 /// What of an application binds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

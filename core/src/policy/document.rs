@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tandem_crds::DisplayName;
 
-use super::history::{self, Gap, Moment, Objects, Subject};
+use super::gap::Gap;
+use super::history::{self, Moment, Objects, Subject};
 use super::rule::{Place, Rule, Text};
 
 /// What a document is about.

@@ -11,10 +11,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tandem_crds::{Kind, SecurityProfileSpec};
 
-use super::Version;
 use super::bound::{ApplicationBound, EnvironmentBound, UnitBound};
+use super::gap::Gap;
 use super::rule::{Rule, Set, Text};
 use super::rules;
+use super::version::Version;
 use crate::sync::{ObjectKey, Versioned};
 
 /// An object: what of it binds as it is published now, and the versions that are kept, oldest first.
@@ -47,30 +48,13 @@ pub enum Moment {
     Time(Timestamp),
 }
 
-/// Why what binds cannot be told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gap {
-    /// The object is not published, so that nothing of it is in force.
-    NotPublished(ObjectKey),
-    /// What is published of the object, or was, cannot be read.
-    Unreadable(ObjectKey),
-    /// No version is kept of anything that binds the subject.
-    NothingKept,
-    /// The moment is before the oldest version that is kept.
-    TooEarly {
-        /// When that was published.
-        since: Timestamp,
-        /// Its revision.
-        revision: i64,
-    },
-    /// At that moment the object was not there, or nothing is kept of it from then.
-    NotThen(ObjectKey),
-}
-
 /// A part of what binds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Unit,
+    /// What an environment has of its profile.
+    Profile(String),
+    /// What it has whatever its profile.
     Environment(String),
     Application(String, String),
 }
@@ -109,7 +93,7 @@ pub(super) fn rules(objects: &Objects, subject: &Subject) -> Result<(Vec<Rule>, 
     }
     let (mut all, mut notes) = (Vec::new(), Vec::new());
     for part in past.parts() {
-        let mut rules = past.render(&part, When::Now)?;
+        let mut rules = past.own(&part, When::Now)?;
         let traced = past.trace(&part);
         for rule in rules.iter_mut().filter(|rule| rule.set != Set::BuiltIn) {
             rule.set = traced.brought(rule);
@@ -165,7 +149,7 @@ pub(super) fn at(objects: &Objects, subject: &Subject, moment: Moment) -> Result
     }
     let (mut rules, mut notes) = (Vec::new(), Vec::new());
     for part in &parts {
-        let mut then = past.render(part, when)?;
+        let mut then = past.own(part, when)?;
         let traced = past.trace(part);
         for rule in &mut then {
             rule.set = traced.took(rule);
@@ -210,7 +194,9 @@ impl Past<'_> {
         let mut parts = vec![Part::Unit];
         for (key, _) in self.objects.range(ObjectKey::cluster(Kind::Environment, "")..) {
             match (key.kind, &key.namespace) {
-                (Kind::Environment, _) if wanted(&key.name) => parts.push(Part::Environment(key.name.clone())),
+                (Kind::Environment, _) if wanted(&key.name) => {
+                    parts.extend([Part::Profile(key.name.clone()), Part::Environment(key.name.clone())]);
+                }
                 (Kind::Application, Some(environment)) if wanted(environment) => {
                     parts.push(Part::Application(environment.clone(), key.name.clone()));
                 }
@@ -224,12 +210,13 @@ impl Past<'_> {
     fn keys(&self, part: &Part) -> Vec<ObjectKey> {
         let mut keys = match part {
             Part::Unit => vec![self.unit()],
-            Part::Environment(name) => vec![self.unit(), ObjectKey::cluster(Kind::Environment, &**name)],
+            Part::Environment(name) => vec![ObjectKey::cluster(Kind::Environment, &**name)],
+            Part::Profile(name) => vec![ObjectKey::cluster(Kind::Environment, &**name), self.unit()],
             Part::Application(environment, name) => {
                 vec![ObjectKey::namespaced(Kind::Application, &**environment, &**name)]
             }
         };
-        if matches!(part, Part::Environment(_)) {
+        if matches!(part, Part::Profile(_)) {
             let own = keys.iter().filter_map(|key| Some((key.clone(), self.objects.get(key)?.clone()))).collect();
             keys.extend(profiles_named(&own).into_iter().map(|name| ObjectKey::cluster(Kind::SecurityProfile, name)));
         }
@@ -242,62 +229,78 @@ impl Past<'_> {
         serde_json::from_value(says.clone()).map(Some).map_err(|_| Gap::Unreadable(key.clone()))
     }
 
-    /// The environment, the name of its profile and the profile; `None` where the environment is not there.
-    fn environment(
-        &self,
-        name: &str,
-        unit: &UnitBound,
-        when: When,
-    ) -> Result<Option<(EnvironmentBound, String, SecurityProfileSpec)>, Gap> {
+    /// An environment of this unit.
+    fn environment(&self, name: &str, when: When) -> Result<Option<EnvironmentBound>, Gap> {
         let bound: Option<EnvironmentBound> = self.read(&ObjectKey::cluster(Kind::Environment, name), when)?;
-        let Some(bound) = bound.filter(|bound| bound.unit == self.subject.unit) else { return Ok(None) };
-        let profile = bound.profile(unit).to_owned();
-        let key = ObjectKey::cluster(Kind::SecurityProfile, &*profile);
-        // Without its profile nothing is known of what binds an environment.
-        let spec = self.read(&key, when)?.ok_or(match when {
+        Ok(bound.filter(|bound| bound.unit == self.subject.unit))
+    }
+
+    /// The profile that an environment is under: its own, else its unit's. Without it nothing is known of what binds there.
+    fn profile(&self, bound: &EnvironmentBound, when: When) -> Result<(String, SecurityProfileSpec), Gap> {
+        let lacks = |key| match when {
             When::Now => Gap::NotPublished(key),
             When::Right(_) => Gap::NotThen(key),
-        })?;
-        Ok(Some((bound, profile, spec)))
+        };
+        let name = match &bound.security_profile {
+            Some(own) => own.clone(),
+            None => self.read::<UnitBound>(&self.unit(), when)?.ok_or_else(|| lacks(self.unit()))?.security_profile,
+        };
+        let key = ObjectKey::cluster(Kind::SecurityProfile, &*name);
+        let spec = self.read(&key, when)?.ok_or_else(|| lacks(key))?;
+        Ok((name, spec))
+    }
+
+    /// A part's rules, where it is the unit's: a name can have been another unit's before.
+    fn own(&self, part: &Part, when: When) -> Result<Vec<Rule>, Gap> {
+        match part {
+            Part::Application(environment, _) if self.environment(environment, when)?.is_none() => Ok(Vec::new()),
+            part => self.render(part, when),
+        }
     }
 
     /// A part's rules; none where it is not there.
     fn render(&self, part: &Part, when: When) -> Result<Vec<Rule>, Gap> {
         let unit = &*self.subject.unit;
         Ok(match part {
+            Part::Unit => self.read(&self.unit(), when)?.map(|bound| rules::unit(unit, &bound)).unwrap_or_default(),
+            Part::Environment(name) => {
+                let bound = self.environment(name, when)?;
+                bound.map(|bound| rules::environment(unit, name, &bound)).unwrap_or_default()
+            }
+            Part::Profile(name) => match self.environment(name, when)? {
+                Some(bound) => {
+                    let (profile, spec) = self.profile(&bound, when)?;
+                    rules::profile(unit, (name, &bound), (&profile, &spec))
+                }
+                None => Vec::new(),
+            },
             Part::Application(environment, name) => {
                 let key = ObjectKey::namespaced(Kind::Application, &**environment, &**name);
                 let bound: Option<ApplicationBound> = self.read(&key, when)?;
                 bound.map(|bound| rules::application(unit, environment, name, &bound)).unwrap_or_default()
             }
-            Part::Unit => self.read(&self.unit(), when)?.map(|bound| rules::unit(unit, &bound)).unwrap_or_default(),
-            Part::Environment(name) => match self.read::<UnitBound>(&self.unit(), when)? {
-                Some(above) => self
-                    .environment(name, &above, when)?
-                    .map(|(bound, profile, spec)| rules::environment((unit, &above), (name, &bound), (&profile, &spec)))
-                    .unwrap_or_default(),
-                None => Vec::new(),
-            },
         })
     }
 
+    /// What a profile says controls of although it has no such rule.
     fn strays(&self, part: &Part, rules: &[Rule]) -> Result<Vec<Text>, Gap> {
-        let Part::Environment(name) = part else { return Ok(Vec::new()) };
-        let Some(above) = self.read::<UnitBound>(&self.unit(), When::Now)? else { return Ok(Vec::new()) };
-        let found = self.environment(name, &above, When::Now)?;
-        Ok(found.map(|(_, profile, spec)| rules::strays((&profile, &spec), rules)).unwrap_or_default())
+        let Part::Profile(name) = part else { return Ok(Vec::new()) };
+        let Some(bound) = self.environment(name, When::Now)? else { return Ok(Vec::new()) };
+        let (profile, spec) = self.profile(&bound, When::Now)?;
+        Ok(rules::strays((&profile, &spec), rules))
     }
 
     /// What is to be said of a part that nothing is kept of from that moment, although it is there now.
     fn appears(&self, part: &Part, revision: i64) -> Option<Text> {
         let (key, kind) = match part {
-            Part::Unit => return None,
+            Part::Unit | Part::Profile(_) => return None,
             Part::Environment(name) => (ObjectKey::cluster(Kind::Environment, &**name), ("environment", "环境")),
             Part::Application(environment, name) => {
                 (ObjectKey::namespaced(Kind::Application, &**environment, &**name), ("application", "应用"))
             }
         };
-        let first = self.objects.get(&key)?.versions.first().filter(|first| first.revision > revision)?;
+        let kept = self.objects.get(&key).filter(|kept| kept.now.is_some())?;
+        let first = kept.versions.first().filter(|first| first.revision > revision)?;
         let (name, since) =
             (key.namespace.iter().chain([&key.name]).cloned().collect::<Vec<_>>().join("/"), first.value.at);
         Some(Text::new(
@@ -339,12 +342,18 @@ impl Past<'_> {
         traced
     }
 
-    /// The version, of those of one revision, that brought a rule: its source's, where that is among them.
+    /// The version, of those of one revision, that brought a rule: its source's; else the environment's, which came under it;
+    /// else the unit's, which changed to another profile. That a version is the first one kept of something else brings nothing.
     fn set(&self, here: &[(ObjectKey, usize)], rule: &Rule) -> Set {
-        let sets = |(key, _): &&(ObjectKey, usize)| {
+        let source = |(key, _): &(ObjectKey, usize)| {
             key.kind.name() == rule.source.kind && Some(&key.name) == rule.source.name.as_ref()
         };
-        here.iter().find(sets).or(here.first()).map(|version| self.version(version)).unwrap_or_default()
+        let found = here
+            .iter()
+            .find(|version| source(version))
+            .or_else(|| here.iter().find(|(key, _)| key.kind == Kind::Environment))
+            .or_else(|| here.iter().find(|(key, n)| key.kind == Kind::Unit && *n > 0));
+        found.map(|version| self.version(version)).unwrap_or_default()
     }
 
     fn version(&self, (key, n): &(ObjectKey, usize)) -> Set {

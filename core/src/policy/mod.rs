@@ -2,6 +2,7 @@
 
 mod bound;
 mod document;
+mod gap;
 mod history;
 mod page;
 mod rule;
@@ -11,7 +12,8 @@ mod tests;
 mod version;
 
 pub use document::{Against, Changed, Difference, Document, Head};
-pub use history::{Gap, Kept, Moment, Objects, Subject, profiles_named};
+pub use gap::Gap;
+pub use history::{Kept, Moment, Objects, Subject, profiles_named};
 pub use page::{STYLE, difference as difference_page, document as document_page};
 pub use rule::{Area, Place, Rule, Set, Source, Text};
 pub use version::{Version, binding};

@@ -210,7 +210,7 @@ fn setter(rule: &Rule) -> String {
                 text.push_str(" or earlier 或更早");
             }
             let _ = write!(text, "</p><p>revision {revision}");
-            if let Some(request) = request {
+            if let Some(request) = request.as_ref().filter(|request| !by.contains(request.as_str())) {
                 let _ = write!(text, " · request 申请 {}", Escaped(request));
             }
             text.push_str("</p>");

@@ -1,103 +1,29 @@
-//! What follows for an environment: from itself, from its profile, and from what Tandem gives every one.
+//! What follows from an environment alone.
 
-use serde_json::{Value, json};
-use tandem_crds::{Kind, MemberRole, SecurityProfileSpec};
+use serde_json::json;
+use tandem_crds::{Kind, MemberRole};
 
-use super::{list, profile, sorted, within};
+use super::{amount, list, sorted, within};
 use crate::names;
-use crate::policy::bound::{EnvironmentBound, UnitBound};
+use crate::policy::bound::EnvironmentBound;
 use crate::policy::rule::{Area, Rule, Text};
 use crate::render::amounts;
 use crate::sync::ObjectKey;
 
-/// The rules that hold for an environment as a whole. `profile` is the one that it is under.
-pub(in crate::policy) fn environment(
-    unit: (&str, &UnitBound),
-    environment: (&str, &EnvironmentBound),
-    profile: (&str, &SecurityProfileSpec),
-) -> Vec<Rule> {
-    let (name, bound) = environment;
+/// The rules that hold for an environment whatever its profile: what it says itself, and what Tandem gives every one.
+pub(in crate::policy) fn environment(unit: &str, name: &str, bound: &EnvironmentBound) -> Vec<Rule> {
     let key = ObjectKey::cluster(Kind::Environment, name);
-    let mut rules = vec![under(unit, &key, bound, profile.0)];
-    rules.extend(profile::profile(profile.0, profile.1));
-    rules.extend(network());
+    let mut rules = network();
     rules.extend(pods());
     rules.extend(quota(&key, bound));
     rules.extend(people(&key, bound));
     rules.extend(lifetime(&key, bound));
-    for rule in &mut rules {
-        rule.controls = controls(rule, profile.1);
-    }
-    within(rules, unit.0, Some(name), None)
-}
-
-/// The controls that a profile says of a rule: of its field, or of what the field is part of. What is built in serves the
-/// field that it makes good.
-fn controls(rule: &Rule, profile: &SecurityProfileSpec) -> Vec<String> {
-    let own = (rule.source.kind == Kind::SecurityProfile.name()).then_some(rule.source.field.as_deref()).flatten();
-    let Some(field) = own.or((rule.id == DEFAULT_DENY).then_some("spec.egress")) else { return Vec::new() };
-    let serves = |path: &str| {
-        let path = path.strip_prefix("spec.").unwrap_or(path);
-        field
-            .strip_prefix("spec.")
-            .is_some_and(|field| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
-    };
-    sorted(profile.controls.iter().filter(|control| serves(&control.rule)).map(|control| &control.control))
-}
-
-/// Rules that a profile says controls of although there is no such field: a slip that a reviewer has to see.
-pub(in crate::policy) fn strays(profile: (&str, &SecurityProfileSpec), rules: &[Rule]) -> Vec<Text> {
-    let fields: Vec<&str> = rules
-        .iter()
-        .filter(|rule| rule.source.name.as_deref() == Some(profile.0))
-        .filter_map(|rule| rule.source.field.as_deref()?.strip_prefix("spec."))
-        .collect();
-    let known = |path: &str| {
-        let path = path.strip_prefix("spec.").unwrap_or(path);
-        fields.iter().any(|field| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
-    };
-    profile
-        .1
-        .controls
-        .iter()
-        .filter(|control| !known(&control.rule))
-        .map(|control| {
-            let (name, rule, number) = (profile.0, &control.rule, &control.control);
-            Text::new(
-                format!("Security profile {name} says that {rule} serves control {number}, but it has no such rule: correct spec.controls."),
-                format!("安全配置 {name} 称 {rule} 对应控制点 {number}，但没有这条规则：请更正 spec.controls。"),
-            )
-        })
-        .collect()
-}
-
-const DEFAULT_DENY: &str = "network.defaultDeny";
-
-fn under(unit: (&str, &UnitBound), key: &ObjectKey, bound: &EnvironmentBound, profile: &str) -> Rule {
-    let says = Text::new(
-        format!("The environment is under the security profile {profile}."),
-        format!("该环境适用安全配置 {profile}。"),
-    );
-    let rule =
-        Rule::new(Area::Protection, "protection.profile", ("Security profile", "安全配置"), says, json!(profile));
-    match (&bound.security_profile, &unit.1.security_profile) {
-        (Some(_), _) => rule.from(key, "spec.securityProfile"),
-        (None, _) => rule.from(&ObjectKey::cluster(Kind::Unit, unit.0), "spec.securityProfile"),
-    }
+    within(rules, unit, Some(name), None)
 }
 
 fn network() -> Vec<Rule> {
     let rule = |id, title, says, value| Rule::new(Area::Network, id, title, says, value);
     vec![
-        rule(
-            DEFAULT_DENY,
-            ("Everything is denied that is not allowed", "默认拒绝"),
-            Text::new(
-                "No pod is connected to and none connects anywhere, unless another rule here allows it.",
-                "除本文件其他规则允许的之外，任何容器组不得被访问，也不得对外连接。",
-            ),
-            json!({"ingress": "denied", "egress": "denied"}),
-        ),
         rule(
             "network.dns",
             ("Name resolution", "域名解析"),
@@ -174,16 +100,6 @@ fn pods() -> Vec<Rule> {
             ),
             json!({"maxUnavailable": 1}),
         ),
-        Rule::new(
-            Area::Protection,
-            "protection.hardening",
-            ("Level 3 and above", "三级及以上"),
-            Text::new(
-                "A profile for level 3 and above that does not demand Restricted pods and image digests is refused.",
-                "等保三级及以上的安全配置须要求受限（Restricted）级别和镜像摘要，否则不予接受。",
-            ),
-            json!({"podSecurity": "Restricted", "images.requireDigest": true}),
-        ),
     ]
 }
 
@@ -192,25 +108,24 @@ fn quota(key: &ObjectKey, bound: &EnvironmentBound) -> Vec<Rule> {
     // As the ResourceQuota has it. An amount that cannot be read is refused before it is published.
     let cpu = amounts::cpu("", &quota.cpu).unwrap_or_else(|_| json!(quota.cpu));
     let bytes = |quantity| amounts::bytes("", quantity).unwrap_or_else(|_| json!(quantity));
-    let what: [(&str, Value, (&str, &str)); 4] = [
-        ("cpu", cpu, ("processor cores", "核处理器")),
-        ("memory", bytes(&quota.memory), ("of memory", "内存")),
-        ("storage", bytes(&quota.storage), ("of persistent storage", "持久存储")),
-        ("pods", json!(quota.pods), ("pods", "个容器组")),
-    ];
-    let mut rules: Vec<Rule> = what
-        .into_iter()
-        .map(|(field, value, (en, zh))| {
-            let amount = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let says = Text::new(
-                format!("The environment takes at most {amount} {en}, in each site."),
-                format!("该环境在每个站点最多使用 {amount} {zh}。"),
-            );
-            let title = (&*format!("Quota: {field}"), &*format!("配额：{zh}"));
-            Rule::new(Area::Resources, format!("quota.{field}"), title, says, value)
-                .from(key, format!("spec.quota.{field}"))
-        })
-        .collect();
+    let mut rules: Vec<Rule> = [
+        ("cpu", cpu, "processor", "处理器"),
+        ("memory", bytes(&quota.memory), "memory", "内存"),
+        ("storage", bytes(&quota.storage), "persistent storage", "持久存储"),
+        ("pods", json!(quota.pods), "pods", "容器组"),
+    ]
+    .into_iter()
+    .map(|(field, value, en, zh)| {
+        let amount = amount(&value);
+        let says = Text::new(
+            format!("The environment takes at most this much {en}, in each site: {amount}."),
+            format!("该环境在每个站点的{zh}上限：{amount}。"),
+        );
+        let title = (&*format!("Quota: {en}"), &*format!("配额：{zh}"));
+        let field = format!("quota.{field}");
+        Rule::new(Area::Resources, field.as_str(), title, says, value).from(key, format!("spec.{field}"))
+    })
+    .collect();
     rules.push(Rule::new(
         Area::Resources,
         "resources.budget",
@@ -234,15 +149,15 @@ fn people(key: &ObjectKey, bound: &EnvironmentBound) -> Vec<Rule> {
             members(MemberRole::Administrator),
             "access.environmentAdministrators",
             ("Administrators of the environment", "环境管理员"),
-            "manages applications",
-            "管理",
+            "manage applications in",
+            "管理本环境中的应用",
         ),
         (
             members(MemberRole::Viewer),
             "access.environmentViewers",
             ("Viewers of the environment", "环境查看人员"),
-            "looks",
-            "查看",
+            "look into",
+            "查看本环境",
         ),
     ] {
         if groups.is_empty() {
@@ -250,8 +165,8 @@ fn people(key: &ObjectKey, bound: &EnvironmentBound) -> Vec<Rule> {
         }
         let names = list(&groups);
         let says = Text::new(
-            format!("Who is in one of these groups {en} in this environment: {}.", names.en),
-            format!("以下用户组的成员可{zh}本环境：{}。", names.zh),
+            format!("Members of these groups {en} this environment: {}.", names.en),
+            format!("以下用户组的成员可{zh}：{}。", names.zh),
         );
         rules.push(Rule::new(Area::Access, id, title, says, json!(groups)).from(key, "spec.members"));
     }

@@ -7,7 +7,8 @@ mod profile;
 mod unit;
 
 pub(super) use application::application;
-pub(super) use environment::{environment, strays};
+pub(super) use environment::environment;
+pub(super) use profile::{profile, strays};
 pub(super) use unit::unit;
 
 use super::rule::{Place, Rule, Text};
@@ -16,6 +17,11 @@ use super::rule::{Place, Rule, Text};
 fn list<T: std::fmt::Display>(names: &[T]) -> Text {
     let all: Vec<String> = names.iter().map(T::to_string).collect();
     Text::new(all.join(", "), all.join("、"))
+}
+
+/// An amount in a sentence.
+fn amount(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Sorted, each once.

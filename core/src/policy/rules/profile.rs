@@ -3,12 +3,28 @@
 use serde_json::json;
 use tandem_crds::{Kind, PodSecurityLevel, SecurityProfileSpec};
 
-use super::list;
+use super::{list, sorted, within};
+use crate::policy::bound::EnvironmentBound;
 use crate::policy::rule::{Area, Rule, Text};
 use crate::sync::ObjectKey;
 
+/// The rules that hold for an environment because of the profile that it is under.
+pub(in crate::policy) fn profile(
+    unit: &str,
+    environment: (&str, &EnvironmentBound),
+    profile: (&str, &SecurityProfileSpec),
+) -> Vec<Rule> {
+    let mut rules = vec![under(unit, environment.0, environment.1, profile.0)];
+    rules.extend(fields(profile.0, profile.1));
+    rules.extend([hardening(), default_deny()]);
+    for rule in &mut rules {
+        rule.controls = controls(rule, profile.1);
+    }
+    within(rules, unit, Some(environment.0), None)
+}
+
 /// What the profile's own fields say. Each bears the path of its field, by which its controls are found.
-pub(super) fn profile(name: &str, spec: &SecurityProfileSpec) -> Vec<Rule> {
+fn fields(name: &str, spec: &SecurityProfileSpec) -> Vec<Rule> {
     let key = ObjectKey::cluster(Kind::SecurityProfile, name);
     let set = |rule: Rule, field: &str| rule.from(&key, format!("spec.{field}"));
     let level = spec.mlps_level;
@@ -213,4 +229,85 @@ fn decision(spec: &SecurityProfileSpec) -> Rule {
     };
     let value = json!(spec.security_decision);
     Rule::new(Area::Requests, "requests.securityDecision", ("Second decision by security", "安全复审"), says, value)
+}
+
+const DEFAULT_DENY: &str = "network.defaultDeny";
+
+fn under(unit: &str, environment: &str, bound: &EnvironmentBound, profile: &str) -> Rule {
+    let says = Text::new(
+        format!("The environment is under the security profile {profile}."),
+        format!("该环境适用安全配置 {profile}。"),
+    );
+    let sets = match &bound.security_profile {
+        Some(_) => ObjectKey::cluster(Kind::Environment, environment),
+        None => ObjectKey::cluster(Kind::Unit, unit),
+    };
+    let title = ("Security profile", "安全配置");
+    Rule::new(Area::Protection, "protection.profile", title, says, json!(profile)).from(&sets, "spec.securityProfile")
+}
+
+fn hardening() -> Rule {
+    Rule::new(
+        Area::Protection,
+        "protection.hardening",
+        ("Level 3 and above", "三级及以上"),
+        Text::new(
+            "A profile for level 3 and above that does not demand Restricted pods and image digests is refused.",
+            "等保三级及以上的安全配置须要求受限（Restricted）级别和镜像摘要，否则不予接受。",
+        ),
+        json!({"podSecurity": "Restricted", "images.requireDigest": true}),
+    )
+}
+
+fn default_deny() -> Rule {
+    Rule::new(
+        Area::Network,
+        DEFAULT_DENY,
+        ("Everything is denied that is not allowed", "默认拒绝"),
+        Text::new(
+            "No pod is connected to and none connects anywhere, unless another rule here allows it.",
+            "除本文件其他规则允许的之外，任何容器组不得被访问，也不得对外连接。",
+        ),
+        json!({"ingress": "denied", "egress": "denied"}),
+    )
+}
+
+/// The controls that a profile says of a rule: of its field, or of what the field is part of. What is built in serves the
+/// field that it makes good.
+fn controls(rule: &Rule, profile: &SecurityProfileSpec) -> Vec<String> {
+    let own = (rule.source.kind == Kind::SecurityProfile.name()).then_some(rule.source.field.as_deref()).flatten();
+    let Some(field) = own.or((rule.id == DEFAULT_DENY).then_some("spec.egress")) else { return Vec::new() };
+    let serves = |path: &str| {
+        let path = path.strip_prefix("spec.").unwrap_or(path);
+        field
+            .strip_prefix("spec.")
+            .is_some_and(|field| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    };
+    sorted(profile.controls.iter().filter(|control| serves(&control.rule)).map(|control| &control.control))
+}
+
+/// Rules that a profile says controls of although there is no such field: a slip that a reviewer has to see.
+pub(in crate::policy) fn strays(profile: (&str, &SecurityProfileSpec), rules: &[Rule]) -> Vec<Text> {
+    let fields: Vec<&str> = rules
+        .iter()
+        .filter(|rule| rule.source.name.as_deref() == Some(profile.0))
+        .filter_map(|rule| rule.source.field.as_deref()?.strip_prefix("spec."))
+        .collect();
+    let known = |path: &str| {
+        let path = path.strip_prefix("spec.").unwrap_or(path);
+        fields.iter().any(|field| field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    };
+    profile
+        .1
+        .controls
+        .iter()
+        .filter(|control| !known(&control.rule))
+        .map(|control| {
+            let (name, rule, number) = (profile.0, &control.rule, &control.control);
+            Text::new(
+                format!("Security profile {name} says that {rule} serves control {number}, but it has no such rule: correct spec.controls."),
+                format!("安全配置 {name} 称 {rule} 对应控制点 {number}，但没有这条规则：请更正 spec.controls。"),
+            )
+        })
+        .collect()
 }

@@ -1,9 +1,9 @@
 //! What follows from a unit alone.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tandem_crds::Kind;
 
-use super::{list, sorted, within};
+use super::{amount, list, sorted, within};
 use crate::policy::bound::UnitBound;
 use crate::policy::rule::{Area, Rule, Text};
 use crate::render::amounts;
@@ -60,14 +60,11 @@ fn people(key: &ObjectKey, bound: &UnitBound) -> Vec<Rule> {
     let named = |groups: &[String], en: &str, zh: &str| {
         let names = list(groups);
         if groups.is_empty() {
-            Text::new(format!("No group {en} for the unit as a whole."), format!("未指定可{zh}全单位环境的用户组。"))
+            Text::new(format!("No group may {en} all of the unit's environments."), format!("未指定可{zh}的用户组。"))
         } else {
             Text::new(
-                format!(
-                    "Who is in one of these groups of the identity provider {en} in all of its environments: {}.",
-                    names.en
-                ),
-                format!("身份认证系统中以下用户组的成员可{zh}该单位全部环境：{}。", names.zh),
+                format!("Members of these groups {en} all of the unit's environments: {}.", names.en),
+                format!("以下用户组的成员可{zh}：{}。", names.zh),
             )
         }
     };
@@ -76,14 +73,14 @@ fn people(key: &ObjectKey, bound: &UnitBound) -> Vec<Rule> {
         rule(
             "access.administrators",
             ("Administrators of the unit", "单位管理员"),
-            named(&administrators, "manages applications", "管理"),
+            named(&administrators, "manage applications in", "管理该单位全部环境中的应用"),
             json!(administrators),
         )
         .from(key, "spec.administrators"),
         rule(
             "access.viewers",
             ("Viewers of the unit", "单位查看人员"),
-            named(&viewers, "looks", "查看"),
+            named(&viewers, "look into", "查看该单位全部环境"),
             json!(viewers),
         )
         .from(key, "spec.viewers"),
@@ -104,23 +101,23 @@ fn budget(key: &ObjectKey, bound: &UnitBound) -> Vec<Rule> {
     // An amount that cannot be read is refused before it is published; it is shown as it stands.
     let cpu = amounts::cpu("", &budget.cpu).unwrap_or_else(|_| json!(budget.cpu));
     let bytes = |quantity| amounts::bytes("", quantity).unwrap_or_else(|_| json!(quantity));
-    let what: [(&str, Value, (&str, &str)); 5] = [
-        ("cpu", cpu, ("processor cores", "核处理器")),
-        ("memory", bytes(&budget.memory), ("of memory", "内存")),
-        ("storage", bytes(&budget.storage), ("of persistent storage", "持久存储")),
-        ("pods", json!(budget.pods), ("pods", "个容器组")),
-        ("environments", json!(budget.environments), ("environments", "个环境")),
-    ];
-    what.into_iter()
-        .map(|(field, value, (en, zh))| {
-            let amount = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let says = Text::new(
-                format!("The unit's environments take at most {amount} {en} together, in each site."),
-                format!("该单位全部环境在每个站点合计最多使用 {amount} {zh}。"),
-            );
-            let title = (&*format!("Budget: {field}"), &*format!("预算：{zh}"));
-            Rule::new(Area::Resources, format!("budget.{field}"), title, says, value)
-                .from(key, format!("spec.budget.{field}"))
-        })
-        .collect()
+    [
+        ("cpu", cpu, "processor", "处理器"),
+        ("memory", bytes(&budget.memory), "memory", "内存"),
+        ("storage", bytes(&budget.storage), "persistent storage", "持久存储"),
+        ("pods", json!(budget.pods), "pods", "容器组"),
+        ("environments", json!(budget.environments), "environments", "环境数量"),
+    ]
+    .into_iter()
+    .map(|(field, value, en, zh)| {
+        let amount = amount(&value);
+        let says = Text::new(
+            format!("All of the unit's environments together take at most this much, in each site: {amount} ({en})."),
+            format!("该单位全部环境在每个站点的{zh}合计上限：{amount}。"),
+        );
+        let title = (&*format!("Budget: {en}"), &*format!("预算：{zh}"));
+        let field = format!("budget.{field}");
+        Rule::new(Area::Resources, field.as_str(), title, says, value).from(key, format!("spec.{field}"))
+    })
+    .collect()
 }

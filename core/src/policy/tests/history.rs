@@ -1,6 +1,7 @@
 //! Who set a rule, since when, and what was in force before.
 
 use super::*;
+use crate::failover::Language;
 use crate::policy::{Difference, Gap, Moment, Set};
 
 fn known(by: &str, revision: i64, request: Option<&str>, oldest: bool) -> Set {
@@ -54,6 +55,20 @@ fn who_set_a_rule_is_who_wrote_the_first_version_of_the_unbroken_run() {
 }
 
 #[test]
+fn what_another_object_has_versions_of_is_not_credited_to_who_wrote_those() {
+    let mut objects = objects();
+    with_versions(&mut objects, &key(Kind::SecurityProfile, "mlps-3"), &[(7, "chen", Some(json!({})))]);
+    with_versions(&mut objects, &key(Kind::Unit, "health"), &[(9, "wang", Some(json!({})))]);
+    let rules = document(&objects).rules;
+    let set = |id: &str| rule(&rules, id, Some("health-prod")).set.clone();
+    assert_eq!(set("quota.cpu"), Set::BeforeVersions, "the environment has no version");
+    assert_eq!(set("protection.profile"), known("wang", 9, None, true));
+    assert_eq!(rule(&rules, "pods.podSecurity", Some("health-test")).set, Set::BeforeVersions);
+    // Which profile the unit named before 9 is not known, so that it is not known what bound the environment then.
+    assert_eq!(set("pods.podSecurity"), Set::BeforeVersions);
+}
+
+#[test]
 fn a_rule_that_was_away_in_between_is_set_anew() {
     let mut objects = objects();
     let suspended = |yes: bool| Some(json!({"suspended": yes}));
@@ -96,7 +111,7 @@ fn the_difference_is_by_value() {
         difference.changed.iter().map(|change| (change.rule.id.as_str(), &change.from, &change.rule.value)).collect();
     assert_eq!(changed, [("quota.cpu", &json!("8"), &json!("16"))]);
     assert_eq!(difference.changed[0].rule.set, known("tandem:operator", 30, Some("health-b"), false));
-    assert!(difference.changed[0].said.en.contains("at most 8 processor"));
+    assert!(difference.changed[0].said.en.ends_with("in each site: 8."));
     assert_eq!((ids(&difference.added), ids(&difference.removed)), (vec![], vec!["lifetime.expiry"]));
     assert_eq!(difference.removed[0].set, known("wang", 50, None, false), "who took it away");
     let earlier = at(&objects, Moment::Revision(12)).unwrap();
@@ -167,9 +182,26 @@ fn what_is_not_published_binds_nobody() {
 }
 
 #[test]
+fn every_gap_is_said_in_both_languages() {
+    let here = || key(Kind::Unit, "health");
+    let too_early = Gap::TooEarly { since: when(3), revision: 3 };
+    for gap in [Gap::NotPublished(here()), Gap::Unreadable(here()), Gap::NothingKept, too_early, Gap::NotThen(here())] {
+        assert!(gap.sentence(Language::English).is_ascii());
+        assert!(!gap.sentence(Language::Chinese).is_ascii());
+    }
+}
+
+#[test]
 fn an_environment_of_another_unit_is_none_of_this_ones() {
     let mut objects = objects();
     objects.get_mut(&key(Kind::Environment, "health-test")).unwrap().now.as_mut().unwrap()["unit"] = json!("water");
     let text = serde_json::to_string(&document(&objects)).unwrap();
     assert!(!text.contains("health-test") && !text.contains("water"), "{text}");
+    // The name was another unit's before, and so was what ran there.
+    let mut objects = story();
+    let environment = objects.get_mut(&key(Kind::Environment, "health-prod")).unwrap();
+    environment.versions[0].value.says.as_mut().unwrap()["unit"] = json!("water");
+    with_versions(&mut objects, &key(Kind::Application, "health-prod/hall"), &[(11, "zhao", Some(json!({})))]);
+    let difference = at(&objects, Moment::Revision(12)).unwrap();
+    assert!(difference.removed.is_empty() && ids(&difference.added).contains(&"network.gateway.hall.public"));
 }
