@@ -45,7 +45,8 @@ impl Gap {
             Self::NothingKept => "此处没有保存任何版本，无法得知此前的规则".to_owned(),
             Self::TooEarly { since, revision } if english => {
                 format!(
-                    "is before the oldest version that is kept, which is of {since} (revision {revision}): name a later one"
+                    "is before the oldest version that is kept, which is of {since} (revision {revision}): name a \
+                        later one"
                 )
             }
             Self::TooEarly { since, revision } => {

@@ -43,7 +43,8 @@ fn network() -> Vec<Rule> {
             "network.exposure",
             ("No way around the gateway", "不得绕过网关"),
             Text::new(
-                "There are no load balancers and no node ports: whatever is reached from outside goes through the gateway.",
+                "There are no load balancers and no node ports: whatever is reached from outside goes through the \
+                    gateway.",
                 "不允许使用负载均衡器和节点端口：对外服务一律经由网关。",
             ),
             json!({"services.loadbalancers": "0", "services.nodeports": "0"}),
@@ -68,7 +69,8 @@ fn pods() -> Vec<Rule> {
             "pods.serviceAccountToken",
             ("No credentials for the cluster", "不挂载集群凭据"),
             Text::new(
-                "Pods that Tandem renders run under the service account tandem-workload without its token. Workloads that an application adopts bring their own account.",
+                "Pods that Tandem renders run under the service account tandem-workload without its token. \
+                    Workloads that an application adopts bring their own account.",
                 "Tandem 生成的容器组以 tandem-workload 服务账号运行且不挂载令牌。应用接管的既有工作负载使用其自身账号。",
             ),
             json!({"serviceAccount": names::SERVICE_ACCOUNT, "automountServiceAccountToken": false}),
@@ -77,7 +79,8 @@ fn pods() -> Vec<Rule> {
             "pods.defaults",
             ("What a container takes that says nothing", "容器默认资源"),
             Text::new(
-                "A container that names no amounts is held to 500m processor and 512Mi memory, and counts as 100m and 128Mi.",
+                "A container that names no amounts is held to 500m processor and 512Mi memory, and counts as 100m \
+                    and 128Mi.",
                 "未声明资源的容器以 500m 处理器、512Mi 内存为上限，按 100m、128Mi 计入配额。",
             ),
             json!({"limits": {"cpu": "500m", "memory": "512Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}}),
@@ -131,7 +134,8 @@ fn quota(key: &ObjectKey, bound: &EnvironmentBound) -> Vec<Rule> {
         "resources.budget",
         ("Quotas stay within the budget", "配额不超预算"),
         Text::new(
-            "The quotas of all of a unit's environments never exceed its budget together, also when many are approved at once; an application that alone would exceed its environment's quota is refused.",
+            "The quotas of all of a unit's environments never exceed its budget together, also when many are \
+                approved at once; an application that alone would exceed its environment's quota is refused.",
             "单位全部环境的配额之和任何时候不得超过其预算，同时批准多个申请时亦然；单个应用超过环境配额的不予接受。",
         ),
         json!(true),
@@ -175,7 +179,8 @@ fn people(key: &ObjectKey, bound: &EnvironmentBound) -> Vec<Rule> {
         "access.rights",
         ("What roles may do", "角色权限"),
         Text::new(
-            "Administrators manage applications, delete pods and write Secrets; viewers look at workloads, logs and policies. Tandem gives no other role, and never the built-in edit or admin.",
+            "Administrators manage applications, delete pods and write Secrets; viewers look at workloads, logs \
+                and policies. Tandem gives no other role, and never the built-in edit or admin.",
             "管理员可管理应用、删除容器组、写入密钥；查看人员可查看工作负载、日志与策略。Tandem 不授予其他角色，也从不授予内置角色 edit 与 admin。",
         ),
         json!({
@@ -201,7 +206,8 @@ fn lifetime(key: &ObjectKey, bound: &EnvironmentBound) -> Vec<Rule> {
     if let Some(at) = &bound.expires_at {
         let says = Text::new(
             format!(
-                "The environment is needed until {at}. People are warned before; nothing is stopped or deleted at that time by itself."
+                "The environment is needed until {at}. People are warned before; nothing is stopped or deleted at \
+                    that time by itself."
             ),
             format!("该环境的使用期限至 {at}。到期前会提醒；到期时不会自动停止或删除任何内容。"),
         );
@@ -211,7 +217,8 @@ fn lifetime(key: &ObjectKey, bound: &EnvironmentBound) -> Vec<Rule> {
     if let Some(at) = &bound.delete_after {
         let says = Text::new(
             format!(
-                "An approved request has the environment deleted at {at}; until then that can be undone, and no new application is admitted."
+                "An approved request has the environment deleted at {at}; until then that can be undone, and no \
+                    new application is admitted."
             ),
             format!("经批准，该环境将于 {at} 删除；在此之前可撤销，期间不接纳新应用。"),
         );

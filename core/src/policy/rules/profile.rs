@@ -14,9 +14,9 @@ pub(in crate::policy) fn profile(
     environment: (&str, &EnvironmentBound),
     profile: (&str, &SecurityProfileSpec),
 ) -> Vec<Rule> {
-    let mut rules = vec![under(unit, environment.0, environment.1, profile.0)];
+    let mut rules = vec![under(unit, environment.0, environment.1, profile.0), default_deny()];
     rules.extend(fields(profile.0, profile.1));
-    rules.extend([hardening(), default_deny()]);
+    rules.push(hardening());
     for rule in &mut rules {
         rule.controls = controls(rule, profile.1);
     }
@@ -36,7 +36,8 @@ fn fields(name: &str, spec: &SecurityProfileSpec) -> Vec<Rule> {
                 ("Highest MLPS level", "最高等级"),
                 Text::new(
                     format!(
-                        "Systems of MLPS level {level} at most run here. One that says a higher level is refused when it is published or changed; one that says none is not looked at."
+                        "Systems of MLPS level {level} at most run here. One that says a higher level is refused \
+                            when it is published or changed; one that says none is not looked at."
                     ),
                     format!(
                         "此处最高运行等保 {level} 级的系统。声明更高等级的应用在发布或变更时被拒绝；未声明等级的应用不作检查。"
@@ -108,7 +109,8 @@ fn suffixes(spec: &SecurityProfileSpec) -> Rule {
     } else {
         Text::new(
             format!(
-                "Host names of applications end in one of: {}. Others are refused when the application is published or changed.",
+                "Host names of applications end in one of: {}. Others are refused when the application is \
+                    published or changed.",
                 names.en
             ),
             format!("应用域名须以下列后缀之一结尾：{}。不符者在发布或变更时被拒绝。", names.zh),
@@ -121,12 +123,14 @@ fn ingress_class(spec: &SecurityProfileSpec) -> Rule {
     let says = match &spec.ingress_class {
         Some(class) => Text::new(
             format!(
-                "What the public reaches goes through the gateway of ingress class {class}: Tandem writes the Ingresses, people cannot."
+                "What the public reaches goes through the gateway of ingress class {class}: Tandem writes the \
+                    Ingresses, people cannot."
             ),
             format!("对外服务一律经由 ingress 类别 {class} 的网关：Ingress 由 Tandem 生成，人员不能自行创建。"),
         ),
         None => Text::new(
-            "What the public reaches goes through the cluster's default gateway: Tandem writes the Ingresses, people cannot.",
+            "What the public reaches goes through the cluster's default gateway: Tandem writes the Ingresses, \
+                people cannot.",
             "对外服务一律经由集群默认网关：Ingress 由 Tandem 生成，人员不能自行创建。",
         ),
     };
@@ -141,7 +145,8 @@ fn registries(spec: &SecurityProfileSpec) -> Rule {
     } else {
         Text::new(
             format!(
-                "Images of components come from: {}. Others are refused when the application is published or changed. Workloads that an application adopts are not looked at.",
+                "Images of components come from: {}. Others are refused when the application is published or \
+                    changed. Workloads that an application adopts are not looked at.",
                 names.en
             ),
             format!("组件镜像须来自：{}。不符者在应用发布或变更时被拒绝。应用接管的既有工作负载不作检查。", names.zh),
@@ -153,7 +158,8 @@ fn registries(spec: &SecurityProfileSpec) -> Rule {
 fn digest(spec: &SecurityProfileSpec) -> Rule {
     let says = if spec.images.require_digest {
         Text::new(
-            "Components name their image by its digest (@sha256:…); without, the application is refused when it is published or changed. Workloads that an application adopts are not looked at.",
+            "Components name their image by its digest (@sha256:…); without, the application is refused when it is \
+                published or changed. Workloads that an application adopts are not looked at.",
             "组件须以摘要（@sha256:…）指定镜像，否则应用在发布或变更时被拒绝。应用接管的既有工作负载不作检查。",
         )
     } else {
@@ -170,7 +176,8 @@ fn pod_security(spec: &SecurityProfileSpec) -> Rule {
     };
     let says = Text::new(
         format!(
-            "Pods keep to the Pod Security level {level}. The cluster holds every pod to it from Kubernetes 1.23 on; on older ones only the pods that Tandem renders keep to it."
+            "Pods keep to the Pod Security level {level}. The cluster holds every pod to it from Kubernetes 1.23 \
+                on; on older ones only the pods that Tandem renders keep to it."
         ),
         format!(
             "容器组须符合 Pod 安全级别{zh}。Kubernetes 1.23 起由集群对全部容器组强制执行；更低版本上仅 Tandem 生成的容器组符合。"
@@ -187,7 +194,8 @@ fn storage_classes(spec: &SecurityProfileSpec) -> Rule {
     } else {
         (
             format!(
-                "Storage is to be claimed from: {}. Nothing holds anybody to it yet: Tandem neither makes claims nor looks at those that others make.",
+                "Storage is to be claimed from: {}. Nothing holds anybody to it yet: Tandem neither makes claims \
+                    nor looks at those that others make.",
                 names.en
             ),
             format!("存储应取自：{}。目前没有强制措施：Tandem 不创建、也不检查存储卷申请。", names.zh),
@@ -206,7 +214,8 @@ fn labels(spec: &SecurityProfileSpec) -> Rule {
     } else {
         Text::new(
             format!(
-                "Applications bear these labels, each with a value: {}. Without, they are refused when they are published or changed.",
+                "Applications bear these labels, each with a value: {}. Without, they are refused when they are \
+                    published or changed.",
                 names.en
             ),
             format!("应用须带有以下标签且值不为空：{}。缺少者在发布或变更时被拒绝。", names.zh),
@@ -218,12 +227,14 @@ fn labels(spec: &SecurityProfileSpec) -> Rule {
 fn decision(spec: &SecurityProfileSpec) -> Rule {
     let says = if spec.security_decision {
         Text::new(
-            "A request for this environment needs a platform decision and a security decision, by two people. No rule approves it.",
+            "A request for this environment needs a platform decision and a security decision, by two people. No \
+                rule approves it.",
             "该环境的申请须经平台与安全两名人员分别审批，不得按规则自动批准。",
         )
     } else {
         Text::new(
-            "A request for this environment needs a platform decision; what shrinks, or grows by little while the use is high, may be approved by rule.",
+            "A request for this environment needs a platform decision; what shrinks, or grows by little while the \
+                use is high, may be approved by rule.",
             "该环境的申请须经平台审批；缩减以及高使用率下的小幅扩容可按规则自动批准。",
         )
     };
@@ -305,7 +316,10 @@ pub(in crate::policy) fn strays(profile: (&str, &SecurityProfileSpec), rules: &[
         .map(|control| {
             let (name, rule, number) = (profile.0, &control.rule, &control.control);
             Text::new(
-                format!("Security profile {name} says that {rule} serves control {number}, but it has no such rule: correct spec.controls."),
+                format!(
+                    "Security profile {name} says that {rule} serves control {number}, but it has no such \
+                    rule: correct spec.controls."
+                ),
                 format!("安全配置 {name} 称 {rule} 对应控制点 {number}，但没有这条规则：请更正 spec.controls。"),
             )
         })

@@ -88,7 +88,8 @@ fn people(key: &ObjectKey, bound: &UnitBound) -> Vec<Rule> {
             "access.reservedGroups",
             ("Reserved groups", "保留用户组"),
             Text::new(
-                "No group whose name begins with system: or tandem: is given a role: those are Kubernetes' and Tandem's own.",
+                "No group whose name begins with system: or tandem: is given a role: those are Kubernetes' and \
+                    Tandem's own.",
                 "名称以 system: 或 tandem: 开头的用户组属于 Kubernetes 与 Tandem，不得授予角色。",
             ),
             json!(["system:", "tandem:"]),
