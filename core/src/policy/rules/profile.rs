@@ -276,8 +276,9 @@ fn default_deny() -> Rule {
         DEFAULT_DENY,
         ("Everything is denied that is not allowed", "默认拒绝"),
         Text::new(
-            "No pod is connected to and none connects anywhere, unless another rule here allows it.",
-            "除本文件其他规则允许的之外，任何容器组不得被访问，也不得对外连接。",
+            "No pod is connected to and none connects anywhere, unless another rule here allows it. Tandem writes \
+                NetworkPolicies; the cluster's network holds pods to them.",
+            "除本文件其他规则允许的之外，任何容器组不得被访问，也不得对外连接。Tandem 生成 NetworkPolicy，由集群网络执行。",
         ),
         json!({"ingress": "denied", "egress": "denied"}),
     )
