@@ -57,7 +57,7 @@ fn every_field_of_a_profile_gives_a_rule() {
     }
 }
 
-fn typed<T: serde::de::DeserializeOwned>(name: &str, spec: Value) -> T {
+fn typed<T: serde::de::DeserializeOwned>(name: &str, spec: &Value) -> T {
     serde_json::from_value(
         json!({"apiVersion": "tandem.dev/v1alpha1", "kind": "?", "metadata": {"name": name}, "spec": spec}),
     )
@@ -66,11 +66,9 @@ fn typed<T: serde::de::DeserializeOwned>(name: &str, spec: Value) -> T {
 
 #[test]
 fn the_document_says_what_is_rendered() {
-    let mut of_unit = unit();
-    of_unit["id"] = json!("id-of-health");
     let (unit, environment): (Unit, Environment) =
-        (typed("health", of_unit), typed("health-prod", environment("health-prod")));
-    let profile: SecurityProfile = typed("mlps-3", profile());
+        (typed("health", &unit()), typed("health-prod", &environment("health-prod")));
+    let profile: SecurityProfile = typed("mlps-3", &profile());
     let rendered = render::environment(&environment, &unit, &profile).unwrap();
     let rules = document(&objects()).rules;
     let says = |id: &str| rule(&rules, id, Some("health-prod")).value.clone();
