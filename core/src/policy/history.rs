@@ -295,7 +295,9 @@ impl Past<'_> {
         let (key, kind) = match part {
             Part::Unit | Part::Profile(_) => return None,
             Part::Environment(name) => (ObjectKey::cluster(Kind::Environment, &**name), ("environment", "环境")),
+            // Where the environment itself appears, that says it of what is in it.
             Part::Application(environment, name) => {
+                self.environment(environment, When::Right(revision)).ok()??;
                 (ObjectKey::namespaced(Kind::Application, &**environment, &**name), ("application", "应用"))
             }
         };

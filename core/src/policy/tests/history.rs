@@ -148,10 +148,18 @@ fn what_is_not_kept_is_refused_and_never_shown_as_nothing() {
 
 #[test]
 fn what_came_since_is_added_and_said_to_be_as_far_as_is_kept() {
-    let difference = at(&story(), Moment::Revision(7)).unwrap();
-    assert!(ids(&difference.added).contains(&"quota.cpu"));
-    let note = &difference.head.notes[0].en;
-    assert!(note.contains("environment health-prod") && note.contains("shown as added"), "{note}");
+    let mut objects = story();
+    with_versions(&mut objects, &key(Kind::Application, "health-prod/hall"), &[(25, "li", Some(json!({})))]);
+    let noted = |revision| {
+        let difference = at(&objects, Moment::Revision(revision)).unwrap();
+        let notes: Vec<String> = difference.head.notes.into_iter().map(|note| note.en).collect();
+        (ids(&difference.added).contains(&"quota.cpu"), notes)
+    };
+    let (added, notes) = noted(7);
+    assert!(added && notes.len() == 1 && notes[0].contains("environment health-prod is of"), "{notes:?}");
+    let (added, notes) = noted(24);
+    assert!(!added && notes.len() == 1 && notes[0].contains("application health-prod/hall is of"), "{notes:?}");
+    assert_eq!(noted(25).1, [""; 0]);
 }
 
 #[test]
