@@ -94,7 +94,9 @@ fn complete(method: &str, operation: &mut Value) {
     }
     let queried = operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "query");
     let named = operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "path");
-    let numbered = matches!(operation["operationId"].as_str(), Some("proveAudit" | "exportAudit"));
+    let operation_id = operation["operationId"].as_str().map(str::to_owned);
+    let operation_id = operation_id.as_deref();
+    let numbered = matches!(operation_id, Some("proveAudit" | "exportAudit" | "readPolicies"));
     let responses = &mut operation["responses"];
     let problem = |description: &str| {
         let schema = json!({"$ref": "#/components/schemas/Problem"});
@@ -115,6 +117,10 @@ fn complete(method: &str, operation: &mut Value) {
     }
     if list || queried {
         responses["400"] = problem("A parameter is wrong; `errors` names it.");
+    }
+    if operation_id == Some("readPolicies") {
+        responses["406"] = problem("It is in none of the forms that `Accept` names.");
+        responses["409"] = problem("It is not published, so that nothing of it is in force.");
     }
     if named || writes || numbered {
         responses["404"] = problem("There is nothing of that name, or it is not yours.");
@@ -157,6 +163,7 @@ fn schemas() -> Map<String, Value> {
         routes::data_centres::DataCentreChange,
         routes::failover_groups::FailoverGroupChange,
         routes::security_profiles::SecurityProfileChange,
+        routes::policies::Policies,
         routes::audit::AuditPage,
         routes::audit::AuditSegments,
         routes::audit::AuditProof,

@@ -148,6 +148,28 @@ impl Site {
         }
     }
 
+    /// The operator publishes all that binds an agency, as it stands.
+    pub(crate) fn publish_bound(&self) {
+        fn objects<K: Resource<DynamicType = ()> + serde::Serialize>(
+            kind: Kind,
+            all: &[Arc<K>],
+        ) -> Vec<(ObjectKey, Value)> {
+            let key = |object: &Arc<K>| {
+                let metadata = object.meta();
+                ObjectKey { kind, namespace: metadata.namespace.clone(), name: metadata.name.clone().unwrap() }
+            };
+            all.iter().map(|object| (key(object), serde_json::to_value(&**object).unwrap())).collect()
+        }
+        let memory = self.now();
+        let mut all = objects(Kind::Unit, &memory.units);
+        all.extend(objects(Kind::Environment, &memory.environments));
+        all.extend(objects(Kind::SecurityProfile, &memory.security_profiles));
+        all.extend(objects(Kind::Application, &memory.applications));
+        for (key, object) in all {
+            self.publish(&key, &object, "?", 1);
+        }
+    }
+
     /// The operator takes in the failovers that it has not.
     pub(crate) fn take_all(&self) {
         self.publishes.store(true, Ordering::SeqCst);

@@ -21,6 +21,8 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::KeysUnavailable => "无法校验令牌",
         Problem::NotRead => "数据尚未读取",
         Problem::NotJson => "请求体不是 JSON",
+        Problem::NotAcceptable { .. } => "没有该格式",
+        Problem::NotInForce(_) => "尚未生效",
         Problem::Unfinished => "请求体不完整",
         Problem::Declined(_) | Problem::FailoverDeclined(_) => "当前不允许",
         Problem::OverBudget(_) => "超出单位预算",
@@ -69,6 +71,8 @@ pub(super) fn detail(problem: &Problem) -> String {
         Problem::KeysUnavailable => "无法获取签发方的公钥，因而不能校验令牌；请稍后重试，或使用客户端证书".to_owned(),
         Problem::NotRead => "尚未读取本站点的对象；请在 Retry-After 所示时间之后重试".to_owned(),
         Problem::NotJson => "请发送 Content-Type: application/json 及 JSON 格式的请求体".to_owned(),
+        Problem::NotAcceptable { known } => format!("没有 Accept 所要求的格式；可用格式为 {}", known.join("、")),
+        Problem::NotInForce(gap) => gap.sentence(Language::Chinese),
         Problem::Unfinished => "请求体未发送完整；请使用同一 Idempotency-Key 重新发送".to_owned(),
         Problem::Declined(refusal) => refusal.sentence(Language::Chinese),
         Problem::FailoverDeclined(refusal) => refusal.sentence(Language::Chinese),
@@ -143,6 +147,9 @@ pub(super) fn fault(fault: &Fault) -> String {
         Fault::NoSuchField => "此处没有该字段；请去掉或更正名称；可在 /docs 查看可用字段".to_owned(),
         Fault::Said(what) => format!("不符合规则：{what}"),
         Fault::Plan(error) => error.sentence(Language::Chinese),
+        Fault::OneOf { fields: [one, other] } => format!("{one} 与 {other} 须给出且只给出其一"),
+        Fault::Moment => "不是过去的时点：请给出修订号（如 42）或时间（如 2026-01-31T08:00:00+08:00）".to_owned(),
+        Fault::Gap(gap) => gap.sentence(Language::Chinese),
         Fault::Continue => "不是此前列表返回的 continue；请去掉后从头开始".to_owned(),
     }
 }

@@ -20,6 +20,8 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::KeysUnavailable => "Tokens cannot be checked",
         Problem::NotRead => "Not read yet",
         Problem::NotJson => "Not JSON",
+        Problem::NotAcceptable { .. } => "Not in that form",
+        Problem::NotInForce(_) => "Not in force",
         Problem::Unfinished => "The body broke off",
         Problem::Declined(_) | Problem::FailoverDeclined(_) => "Not as things stand",
         Problem::OverBudget(_) => "Over the unit's budget",
@@ -86,6 +88,10 @@ pub(super) fn detail(problem: &Problem) -> String {
             "the site's objects have not been read yet; ask again after the time in Retry-After".to_owned()
         }
         Problem::NotJson => "send Content-Type: application/json and a body that is JSON".to_owned(),
+        Problem::NotAcceptable { known } => {
+            format!("there is nothing here in a form that Accept names; there are {}", known.join(", "))
+        }
+        Problem::NotInForce(gap) => gap.sentence(Language::English),
         Problem::Unfinished => {
             "the body ended before it was complete; send it again with the same Idempotency-Key".to_owned()
         }
@@ -195,6 +201,11 @@ pub(super) fn fault(fault: &Fault) -> String {
         }
         Fault::Said(what) => what.clone(),
         Fault::Plan(error) => error.sentence(Language::English),
+        Fault::OneOf { fields: [one, other] } => format!("give {one} or {other}, and not both"),
+        Fault::Moment => "is no moment of the past: give a revision such as 42, or a time such as \
+            2026-01-31T08:00:00+08:00"
+            .to_owned(),
+        Fault::Gap(gap) => gap.sentence(Language::English),
         Fault::Continue => "is not what an earlier list gave as continue; begin without it".to_owned(),
     }
 }

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tandem_core::failover::Language;
 use tandem_core::plan::PlanError;
+use tandem_core::policy::Gap;
+use tandem_core::sync::{Kind, ObjectKey};
 use tandem_core::{ledger, requests};
 
 /// The media type of problems.
@@ -105,6 +107,15 @@ pub enum Fault {
     Said(String),
     /// Why there can be no such failover.
     Plan(PlanError),
+    /// One of these is to be given, and no more than one.
+    OneOf {
+        /// Which.
+        fields: [&'static str; 2],
+    },
+    /// Neither a revision nor a time of the past.
+    Moment,
+    /// Why it is not known what was in force at that moment.
+    Gap(Gap),
 }
 
 /// A field that is wrong.
@@ -168,6 +179,13 @@ pub enum Problem {
     NotRead,
     /// The body is not said to be JSON.
     NotJson,
+    /// What is asked for is in none of the forms that are taken.
+    NotAcceptable {
+        /// The forms that there are.
+        known: Vec<&'static str>,
+    },
+    /// What is asked about is not in force, or not known to be.
+    NotInForce(Gap),
     /// The body broke off.
     Unfinished,
     /// The rules of requests do not allow it, as things stand.
@@ -237,6 +255,8 @@ impl Problem {
             Self::KeysUnavailable => "keys-unavailable",
             Self::NotRead => "not-read",
             Self::NotJson => "not-json",
+            Self::NotAcceptable { .. } => "not-acceptable",
+            Self::NotInForce(_) => "not-in-force",
             Self::Unfinished => "unfinished",
             Self::Declined(_) => "declined",
             Self::FailoverDeclined(_) => "failover-declined",
@@ -267,10 +287,12 @@ impl Problem {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Invalid(_) | Self::Unfinished => StatusCode::BAD_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable { .. } => StatusCode::NOT_ACCEPTABLE,
             Self::Declined(refusal) => declined(refusal),
             Self::FailoverDeclined(Declined::OwnRequest) => StatusCode::FORBIDDEN,
             Self::FailoverDeclined(_)
             | Self::ChainBroken { .. }
+            | Self::NotInForce(_)
             | Self::OverBudget(_)
             | Self::InProgress
             | Self::Exists
@@ -481,6 +503,8 @@ pub fn examples() -> Vec<Problem> {
         Problem::KeysUnavailable,
         Problem::NotRead,
         Problem::NotJson,
+        Problem::NotAcceptable { known: vec!["application/yaml", "text/html", "application/json"] },
+        Problem::NotInForce(Gap::NotPublished(ObjectKey::cluster(Kind::Unit, "health"))),
         Problem::Unfinished,
         Problem::Declined(requests::Refusal::OwnRequest),
         Problem::FailoverDeclined(Declined::Automatic),

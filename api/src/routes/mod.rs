@@ -12,6 +12,7 @@ pub(crate) mod failovers;
 mod headers;
 mod me;
 pub(crate) mod page;
+pub(crate) mod policies;
 pub(crate) mod requests;
 pub(crate) mod security_profiles;
 #[cfg(test)]
@@ -73,6 +74,7 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::proof))
         .routes(routes!(security_profiles::list))
         .routes(routes!(security_profiles::get, security_profiles::put))
+        .routes(routes!(policies::get))
 }
 
 /// The whole API.

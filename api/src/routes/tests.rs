@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 mod audit;
 mod failovers;
+mod policies;
 mod table;
 mod writes;
 

@@ -26,10 +26,19 @@ pub fn binding(kind: Kind, spec: &Value) -> Option<Value> {
         Value::Object(fields.iter().filter_map(of).collect())
     };
     match kind {
-        Kind::Unit => Some(part(&["administrators", "viewers", "budget", "securityProfile", "suspended"])),
-        Kind::Environment => {
-            Some(part(&["unit", "quota", "securityProfile", "members", "expiresAt", "deleteAfter", "request"]))
+        Kind::Unit => {
+            Some(part(&["administrators", "viewers", "budget", "securityProfile", "suspended", "deletionProtection"]))
         }
+        Kind::Environment => Some(part(&[
+            "unit",
+            "quota",
+            "securityProfile",
+            "members",
+            "expiresAt",
+            "deleteAfter",
+            "deletionProtection",
+            "request",
+        ])),
         Kind::SecurityProfile => {
             let mut whole = spec.clone();
             if let Some(fields) = whole.as_object_mut() {

@@ -6,19 +6,19 @@ use tandem_crds::Quantity;
 use super::RenderError;
 
 /// Processor time, canonical: `2`, `1500m`, `2k`.
-pub(super) fn cpu(path: &str, quantity: &Quantity) -> Result<Value, RenderError> {
+pub(crate) fn cpu(path: &str, quantity: &Quantity) -> Result<Value, RenderError> {
     let millis = quantity.millis().map_err(|source| RenderError::quantity(path, source))?;
     Ok(json!(decimal(millis)))
 }
 
 /// Memory or storage, canonical: `512Mi`, `1500k`.
-pub(super) fn bytes(path: &str, quantity: &Quantity) -> Result<Value, RenderError> {
+pub(crate) fn bytes(path: &str, quantity: &Quantity) -> Result<Value, RenderError> {
     let bytes = quantity.units().map_err(|source| RenderError::quantity(path, source))?;
     Ok(json!(binary(bytes)))
 }
 
 /// A count, canonical: `200`, `2k`.
-pub(super) fn count(count: i64) -> Value {
+pub(crate) fn count(count: i64) -> Value {
     json!(decimal(i128::from(count) * 1_000))
 }
 

@@ -5,7 +5,7 @@
 //! that drift detection looks at is written out, and quantities are canonical, so that [`crate::drift::covers`] holds for
 //! what an API server gives back. Nothing bears an ownerReference: what belongs to what goes by [`crate::names::LABEL_ID`].
 
-mod amounts;
+pub(crate) mod amounts;
 mod application;
 mod environment;
 mod manifest;

@@ -51,6 +51,7 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 42] = [
     ("get", "/v1/security/profiles", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/security/profiles/{name}", [401, 404, 404, 200, 200, 200]),
     ("put", "/v1/security/profiles/{name}", [401, 404, 404, 403, 202, 403]),
+    ("get", "/v1/security/policies", [401, 404, 404, 403, 200, 200]),
 ];
 
 /// A path with names in it.
@@ -66,7 +67,11 @@ fn filled(path: &str) -> String {
         "/v1/security/profiles/{name}" => "level-3",
         _ => "",
     };
-    let path = if path == "/v1/audit/proof" { "/v1/audit/proof?seq=1" } else { path };
+    let path = match path {
+        "/v1/audit/proof" => "/v1/audit/proof?seq=1",
+        "/v1/security/policies" => "/v1/security/policies?unit=water",
+        path => path,
+    };
     path.replace("{environment}", "water-prod").replace("{name}", name)
 }
 
@@ -120,6 +125,7 @@ fn every_operation_has_its_line_in_the_table() {
 #[tokio::test]
 async fn every_operation_answers_each_role_as_the_table_says() {
     let api = Api::over(city());
+    api.site.publish_bound();
     api.state.coordination.audit_begin(audit::entry(0)).await.unwrap();
     for (method, path, wanted) in AUTHORISATION {
         let method: Method = method.to_uppercase().parse().unwrap();
