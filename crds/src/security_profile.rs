@@ -69,8 +69,8 @@ pub struct SecurityProfileSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub controls: Vec<Control>,
-    /// Where a rule need not be kept, by whose reason and until when. A waiver that has ended stops nothing that runs: it
-    /// becomes a finding, and the application's next change is refused until it keeps the rule.
+    /// Where a rule need not be kept for a while, and why. The end of a waiver stops nothing that runs: what breaks the rule
+    /// then is a finding, and the application's next change is refused until it keeps the rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub waivers: Vec<Waiver>,
