@@ -16,6 +16,7 @@ use tandem_arbiter::arbiter::{
 use tandem_arbiter::records::{AnswerRecord, IdempotencyRecord, RequestRecord};
 use tandem_arbiter::store::Store;
 use tandem_core::audit::{Draft, Segment};
+use tandem_core::findings::Drift;
 use tandem_core::ledger::Change;
 use tandem_core::sync::{ObjectKey, Origin, Record};
 
@@ -68,6 +69,8 @@ pub trait Coordination: Send + Sync {
     fn promise<'a>(&'a self, authority: i64, unit: &'a str, change: &'a Change) -> Answer<'a, ()>;
     /// What is published of an object; `None` where nothing is, or it was deleted.
     fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Published>>;
+    /// What was put back at each site, with the site.
+    fn drifts(&self) -> Answer<'_, Vec<(String, Drift)>>;
     /// A failover that was asked for, as both sites read it; `None` while no operator has taken it in.
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>>;
 }
@@ -178,6 +181,11 @@ impl<S: Store> Coordination for ByArbiter<S> {
             }))
         }
         .boxed()
+    }
+
+    /// No operator writes down what it puts back yet: what cannot be known is said, and is no empty list.
+    fn drifts(&self) -> Answer<'_, Vec<(String, Drift)>> {
+        async { Err(Problem::ArbiterUnavailable) }.boxed()
     }
 
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>> {

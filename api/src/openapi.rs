@@ -157,6 +157,7 @@ fn schemas() -> Map<String, Value> {
         routes::data_centres::DataCentreChange,
         routes::failover_groups::FailoverGroupChange,
         routes::security_profiles::SecurityProfileChange,
+        routes::findings::FindingList,
         routes::audit::AuditPage,
         routes::audit::AuditSegments,
         routes::audit::AuditProof,
@@ -241,6 +242,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 41);
+        assert_eq!(ids.len(), 42);
     }
 }

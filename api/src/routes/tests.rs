@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 mod audit;
 mod failovers;
+mod findings;
 mod table;
 mod writes;
 
@@ -29,6 +30,7 @@ pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) site: Arc<Site>,
     pub(crate) state: AppState,
+    drifting: Arc<findings::Drifting>,
     identity: Identity,
     limits: Limits,
     key: Signing,
@@ -47,10 +49,12 @@ impl Api {
         let metrics = Metrics::new().unwrap();
         let ids = std::sync::atomic::AtomicU64::new(1);
         let addresses = ["dc-a", "dc-b"].map(|site| (site.to_owned(), format!("https://api.{site}.example")));
+        let inner = Arc::new(ByArbiter::new(site.store.clone(), "dc-a"));
+        let drifting = Arc::new(findings::Drifting { inner, drifts: std::sync::Mutex::new(Ok(Vec::new())) });
         let state = AppState {
             objects: site.clone(),
             writer: site.clone(),
-            coordination: Arc::new(ByArbiter::new(site.store.clone(), "dc-a")),
+            coordination: drifting.clone(),
             readiness: readiness.clone(),
             metrics,
             site: "dc-a".into(),
@@ -66,7 +70,8 @@ impl Api {
         let many = RateConfig { per_second: NonZeroU32::MIN, burst: NonZeroU32::MAX };
         let limits = LimitsConfig { address: many, client: many, unit: many, ..LimitsConfig::default() };
         let limits = crate::run::limits(&limits, &Monotonic::new(|| Duration::ZERO));
-        Self { router: router(state.clone(), identity.clone(), &limits), site, state, identity, limits, key, readiness }
+        let router = router(state.clone(), identity.clone(), &limits);
+        Self { router, site, state, drifting, identity, limits, key, readiness }
     }
 
     /// Takes in what was changed in the state.

@@ -30,6 +30,7 @@ impl FindingKind {
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FindingSeverity")]
 pub enum Severity {
     /// To be known.
     Info,
@@ -56,6 +57,7 @@ impl Severity {
 
 /// The object that it is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FindingObject")]
 pub struct Subject {
     /// The kind, such as `Application` or `NetworkPolicy`.
     pub kind: String,
@@ -65,6 +67,7 @@ pub struct Subject {
 
 /// What is said to people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FindingMessage")]
 pub struct Sentence {
     /// In English.
     pub en: String,
