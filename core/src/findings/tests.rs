@@ -96,7 +96,7 @@ impl City {
     }
 
     fn after_days(mut self, days: u64) -> Self {
-        self.now = self.now + std::time::Duration::from_secs(days * DAY);
+        self.now += std::time::Duration::from_secs(days * DAY);
         self
     }
 }
