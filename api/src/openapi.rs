@@ -163,6 +163,7 @@ fn schemas() -> Map<String, Value> {
         routes::data_centres::DataCentreChange,
         routes::failover_groups::FailoverGroupChange,
         routes::security_profiles::SecurityProfileChange,
+        routes::findings::FindingList,
         routes::policies::Policies,
         routes::audit::AuditPage,
         routes::audit::AuditSegments,
@@ -248,6 +249,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 42);
+        assert_eq!(ids.len(), 44);
     }
 }

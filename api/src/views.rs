@@ -183,6 +183,7 @@ named_schema! {
     crate::routes::data_centres::DataCentreChange => "DataCentreChange",
     crate::routes::failover_groups::FailoverGroupChange => "FailoverGroupChange",
     crate::routes::security_profiles::SecurityProfileChange => "SecurityProfileChange",
+    crate::routes::findings::FindingList => "FindingList",
     crate::routes::policies::Policies => "PoliciesAnswer",
     crate::routes::audit::AuditPage => "AuditPage",
     crate::routes::audit::AuditProof => "AuditProof",

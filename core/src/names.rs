@@ -47,6 +47,8 @@ pub const FINALIZER: &str = "tandem.dev/published";
 
 /// Name of the ResourceQuota and of the LimitRange of a namespace.
 pub const LIMITS: &str = "tandem";
+/// Name of the report object that holds the findings of a namespace.
+pub const FINDINGS: &str = "tandem";
 /// Name of the service account that workloads run as. It has no rights and mounts no token.
 pub const SERVICE_ACCOUNT: &str = "tandem-workload";
 

@@ -51,5 +51,6 @@ pub use kind::{Kind, TandemKind, UnknownKind};
 pub use quantity::Quantity;
 pub use security_profile::{
     Control, EgressRule, ImageRules, PodSecurityLevel, SecurityProfile, SecurityProfileSpec, SecurityProfileStatus,
+    Waiver,
 };
 pub use unit::{Budget, Unit, UnitLevel, UnitSpec, UnitStatus};

@@ -69,6 +69,11 @@ pub struct SecurityProfileSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub controls: Vec<Control>,
+    /// Where a rule need not be kept for a while, and why. The end of a waiver stops nothing that runs: what breaks the rule
+    /// then is a finding, and the application's next change is refused until it keeps the rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub waivers: Vec<Waiver>,
     /// Whether a request for an environment under this profile needs a security decision beside the platform's, by another
     /// person. No rule approves such a request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -120,6 +125,30 @@ pub struct Control {
     /// The control's number in GB/T 22239-2019, such as `8.1.4.4`.
     #[schemars(length(min = 1, max = 64))]
     pub control: String,
+}
+
+/// A rule of the profile that an application need not keep for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiver {
+    /// The rule, as the path of a field of this specification, such as `images.requireDigest`.
+    #[schemars(extend("enum" = [
+        "mlpsLevel", "requiredLabels", "images.registries", "images.requireDigest", "hostNameSuffixes",
+    ]))]
+    pub rule: String,
+    /// The environment that it holds in. It holds only while the environment is under this profile.
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub environment: String,
+    /// The application that it holds for; every application of the environment where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
+    pub application: Option<String>,
+    /// Why, for those who review it: who asked, and what is done meanwhile.
+    #[schemars(length(min = 1, max = 1_024))]
+    pub reason: String,
+    /// When it ends, such as `2027-06-30T00:00:00+08:00`.
+    #[schemars(length(max = 40), regex(pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$"))]
+    pub until: String,
 }
 
 /// What is known of a security profile.

@@ -17,6 +17,7 @@ pub mod config;
 pub mod context;
 pub mod controllers;
 pub mod failover;
+pub mod findings;
 pub mod gate;
 pub mod http;
 pub mod index;

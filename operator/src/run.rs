@@ -11,6 +11,7 @@ use crate::controllers::{Blocked, is_shared_namespace, own_data_centre, provisio
 use crate::failover::{
     GroupNotes, Strengths, run_collection, run_driver, run_groups, run_holds, run_peers, run_requests, watch_requests,
 };
+use crate::findings::run_findings;
 use crate::gate::{GateState, run_gate_feed};
 use crate::http::{Health, Readiness, ServeError, serve};
 use crate::index::Index;
@@ -239,6 +240,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_promises(context.clone()));
     tasks.spawn(run_rules(context.clone()));
     tasks.spawn(run_expiry(context.clone()));
+    tasks.spawn(run_findings(context.clone()));
     tasks.spawn(keep_house(context.clone(), readiness.clone()));
     let queues = context.queues.clone();
     work(&mut tasks, &context, "sync", queues.sync, SYNC_WORKERS, |context, key| Box::pin(sync(context, key)));

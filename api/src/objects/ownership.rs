@@ -84,6 +84,16 @@ impl Owned {
         self.has(profile.metadata.name.as_deref(), |own, name| own.3.contains(name))
     }
 
+    /// What it may see of a profile, where it may see it: of waivers, a unit is told its own environments'.
+    #[must_use]
+    pub fn part_of_profile(&self, profile: &SecurityProfile) -> Option<SecurityProfile> {
+        let mut part = self.has_profile(profile).then(|| profile.clone())?;
+        if let Self::Unit { environments, .. } = self {
+            part.spec.waivers.retain(|waiver| environments.contains(&waiver.environment));
+        }
+        Some(part)
+    }
+
     /// What it may see of a group, where it may see it: a unit is not told the names of others' groups.
     #[must_use]
     pub fn part_of_group(&self, group: &FailoverGroup) -> Option<FailoverGroup> {
@@ -177,7 +187,7 @@ pub(crate) fn group_of(application: &Application) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objects::testing::{application, city};
+    use crate::objects::testing::{application, city, waived};
 
     fn health() -> Owned {
         Owned::within(&Scope::Unit("health".to_owned()), &city()).unwrap()
@@ -228,6 +238,17 @@ mod tests {
         assert!(!text.contains("water") && !text.contains("wang") && !text.contains("power works"), "{text}");
         let all = city.failovers.iter().filter_map(|failover| Owned::All.part_of(failover));
         assert!(serde_json::to_string(&all.collect::<Vec<_>>()).unwrap().contains("wang"));
+    }
+
+    #[test]
+    fn of_a_profile_a_unit_is_not_told_what_is_waived_for_others() {
+        let city = waived(city());
+        let seen: Vec<SecurityProfile> =
+            city.security_profiles.iter().filter_map(|profile| health().part_of_profile(profile)).collect();
+        let waivers: Vec<&str> = seen[0].spec.waivers.iter().map(|waiver| waiver.reason.as_str()).collect();
+        assert_eq!((seen.len(), waivers.as_slice()), (1, ["the vendor's next release"].as_slice()));
+        let all = city.security_profiles.iter().filter_map(|profile| Owned::All.part_of_profile(profile));
+        assert_eq!(all.map(|profile| profile.spec.waivers.len()).collect::<Vec<_>>(), [3, 0, 0]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Objects;
 use crate::problem::Problem;
+use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,8 +55,8 @@ impl Scene {
         })
     }
 
-    /// As the rules want it.
-    pub(crate) fn world(&self) -> World<'_> {
+    /// As the rules want it, at a time.
+    pub(crate) fn world(&self, now: Timestamp) -> World<'_> {
         World {
             units: &self.units,
             environments: &self.environments,
@@ -63,6 +64,7 @@ impl Scene {
             groups: &self.groups,
             applications: &self.applications,
             hosts: &self.hosts,
+            now,
         }
     }
 }

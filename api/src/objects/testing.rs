@@ -145,3 +145,19 @@ pub(crate) fn city() -> Memory {
     city.data_centres.push(Arc::new(data_centre("dc-a")));
     city
 }
+
+/// The same, and the profile of `health` waives the digest for three environments: its own, that of `water`, and one that is
+/// not there.
+pub(crate) fn waived(mut city: Memory) -> Memory {
+    let profile = Arc::make_mut(&mut city.security_profiles[0]);
+    for (environment, reason) in [
+        ("health-prod", "the vendor's next release"),
+        ("water-prod", "the water works' pumps"),
+        ("fire-prod", "the fire brigade's radio"),
+    ] {
+        let waiver = json!({"rule": "images.requireDigest", "environment": environment, "reason": reason,
+                            "until": "2100-01-01T00:00:00Z"});
+        profile.spec.waivers.push(serde_json::from_value(waiver).unwrap());
+    }
+    city
+}

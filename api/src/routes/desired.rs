@@ -172,7 +172,7 @@ fn sound<K: Written + CustomResourceExt>(state: &AppState, next: &K, current: Op
         broken_rules(next, current).into_iter().map(|broken| said(&broken.path, broken.message)).collect();
     if faults.is_empty() {
         let scene = Scene::whole(&*state.objects)?;
-        let problems = next.wrong(&scene.world());
+        let problems = next.wrong(&scene.world((state.clock)()));
         faults.extend(problems.into_iter().map(|problem| said(&problem.path, problem.message)));
     }
     if faults.is_empty() { Ok(()) } else { Err(Problem::Invalid(faults)) }

@@ -9,6 +9,7 @@ mod events;
 mod extract;
 pub(crate) mod failover_groups;
 pub(crate) mod failovers;
+pub(crate) mod findings;
 mod headers;
 mod me;
 pub(crate) mod page;
@@ -72,6 +73,7 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::file))
         .routes(routes!(audit::segments))
         .routes(routes!(audit::proof))
+        .routes(routes!(findings::list))
         .routes(routes!(security_profiles::list))
         .routes(routes!(security_profiles::get, security_profiles::put))
         .routes(routes!(policies::get))

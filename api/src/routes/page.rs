@@ -73,6 +73,17 @@ pub(crate) fn page<K: Resource, I: for<'a> From<&'a K>>(
     asked: &Asked,
     filters: &[Filter<K>],
 ) -> (Vec<I>, Option<String>) {
+    let (found, next) = page_by(objects, asked, filters, key);
+    (found.iter().map(|object| I::from(object.as_ref())).collect(), next)
+}
+
+/// The same in an order of their own: no two may stand in the same place, and each keeps its place from page to page.
+pub(crate) fn page_by<K, O: AsRef<K>>(
+    objects: impl IntoIterator<Item = O>,
+    asked: &Asked,
+    filters: &[Filter<K>],
+    place: fn(&K) -> (String, String),
+) -> (Vec<O>, Option<String>) {
     let mut found: Vec<_> = objects
         .into_iter()
         .filter(|object| {
@@ -81,14 +92,14 @@ pub(crate) fn page<K: Resource, I: for<'a> From<&'a K>>(
                 None => true,
             })
         })
-        .map(|object| (key(object.as_ref()), object))
+        .map(|object| (place(object.as_ref()), object))
         .filter(|(key, _)| asked.after.as_ref().is_none_or(|after| key > after))
         .collect();
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     let more = found.len() > asked.limit;
     found.truncate(asked.limit);
     let next = found.last().filter(|_| more).map(|(key, _)| encode(key));
-    (found.iter().map(|(_, object)| I::from(object.as_ref())).collect(), next)
+    (found.into_iter().map(|(_, object)| object).collect(), next)
 }
 
 fn key<K: Resource>(object: &K) -> (String, String) {

@@ -10,6 +10,7 @@ use crate::state::AppState;
 use crate::views::{SecurityProfileItem, SecurityProfileList};
 use axum::Json;
 use axum::extract::State;
+use std::sync::Arc;
 use tandem_crds::SecurityProfile;
 
 /// What the list can be filtered by.
@@ -22,7 +23,7 @@ pub(crate) const FILTERS: &[Filter<SecurityProfile>] = &[
     Filter { name: "podSecurity", values: &["Baseline", "Restricted"], of: |profile| text(profile.spec.pod_security) },
 ];
 
-/// Security profiles, by name. Agencies see those that hold for them.
+/// Security profiles, by name. Agencies see those that hold for them, without what is waived for others.
 #[utoipa::path(get, path = "/v1/security/profiles", tag = "security", operation_id = "listSecurityProfiles",
     params(
         ("mlpsLevel" = Option<String>, Query, description = "The MLPS level: 1, 2, 3 or 4."),
@@ -36,11 +37,12 @@ pub(crate) async fn list(
 ) -> Result<Json<SecurityProfileList>, Problem> {
     let owned = Owned::within(&authorise(&principal, Action::ReadSecurityProfiles)?, &*state.objects)?;
     let asked = asked(pairs, FILTERS)?;
-    let shown = state.objects.security_profiles()?.into_iter().filter(|profile| owned.has_profile(profile));
+    let all = state.objects.security_profiles()?;
+    let shown = all.iter().filter_map(|profile| owned.part_of_profile(profile).map(Arc::new));
     Ok(Json(page(shown, &asked, FILTERS).into()))
 }
 
-/// A security profile. Agencies see those that hold for them.
+/// A security profile. Agencies see those that hold for them, without what is waived for others.
 #[utoipa::path(get, path = "/v1/security/profiles/{name}", tag = "security", operation_id = "getSecurityProfile",
     params(("name" = String, Path, description = "The name.")),
     responses((status = 200, description = "A security profile.", body = SecurityProfileItem)))]
@@ -51,10 +53,8 @@ pub(crate) async fn get(
 ) -> Result<Json<SecurityProfileItem>, Problem> {
     let owned = Owned::within(&authorise_named(&principal, Action::ReadSecurityProfiles)?, &*state.objects)?;
     let profile = find(state.objects.security_profiles()?, None, &name)?;
-    if !owned.has_profile(&profile) {
-        return Err(Problem::NotFound);
-    }
-    Ok(Json((&*profile).into()))
+    let part = owned.part_of_profile(&profile).ok_or(Problem::NotFound)?;
+    Ok(Json((&part).into()))
 }
 
 crate::routes::desired::written! {

@@ -9,7 +9,7 @@ use crate::identity::{Fetch, Keys, Role};
 use crate::limits::Monotonic;
 use crate::metrics::Metrics;
 use crate::objects::site::Site;
-use crate::objects::testing::{Memory, city, unit};
+use crate::objects::testing::{Memory, city, unit, waived};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request};
 use serde_json::Value;
@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 mod audit;
 mod failovers;
+mod findings;
 mod policies;
 mod table;
 mod writes;
@@ -67,7 +68,8 @@ impl Api {
         let many = RateConfig { per_second: NonZeroU32::MIN, burst: NonZeroU32::MAX };
         let limits = LimitsConfig { address: many, client: many, unit: many, ..LimitsConfig::default() };
         let limits = crate::run::limits(&limits, &Monotonic::new(|| Duration::ZERO));
-        Self { router: router(state.clone(), identity.clone(), &limits), site, state, identity, limits, key, readiness }
+        let router = router(state.clone(), identity.clone(), &limits);
+        Self { router, site, state, identity, limits, key, readiness }
     }
 
     /// Takes in what was changed in the state.
@@ -147,6 +149,18 @@ async fn what_belongs_to_others_is_not_there_and_looks_like_what_is_nowhere() {
             (api.get(Role::AgencyAdministrator, theirs).await, api.get(Role::AgencyAdministrator, nobodys).await);
         assert_eq!((theirs.0, nobodys.0), (404, 404), "{}", theirs.2);
         assert_eq!((theirs.1, theirs.2), (nobodys.1, nobodys.2), "the two cannot be told apart");
+    }
+}
+
+#[tokio::test]
+async fn what_is_waived_for_others_is_not_an_agencys_to_read() {
+    let api = Api::over(waived(city()));
+    for path in ["/v1/security/profiles", "/v1/security/profiles/level-2"] {
+        let text = api.get(Role::AgencyViewer, path).await.2.to_string();
+        assert!(text.contains("the vendor's next release"), "{path}: {text}");
+        assert!(!text.contains("water") && !text.contains("fire"), "{path}: {text}");
+        let text = api.get(Role::SecurityAdministrator, path).await.2.to_string();
+        assert!(text.contains("the water works") && text.contains("the fire brigade"), "{path}: {text}");
     }
 }
 

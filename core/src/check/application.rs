@@ -2,9 +2,9 @@
 
 use kube::ResourceExt;
 use tandem_crds::status::Reason;
-use tandem_crds::{Application, ApplicationRef, Environment, SecurityProfile};
+use tandem_crds::{Application, ApplicationRef, Environment};
 
-use super::{Problem, World, budget, components, dependencies, endpoints, fields};
+use super::{Problem, World, breach, budget, components, dependencies, endpoints, fields};
 use crate::names;
 
 /// An application and what it is held to.
@@ -48,7 +48,7 @@ pub fn application(application: &Application, world: &World<'_>) -> Vec<Problem>
             suspended(&subject, environment, &mut problems);
             marked(&subject, environment, &mut problems);
             match world.profile_of(environment) {
-                Some(profile) => policy(&subject, profile, &mut problems),
+                Some(_) => policy(&subject, &mut problems),
                 None => problems.push(Problem::new(
                     Reason::NotFound,
                     "",
@@ -95,94 +95,10 @@ fn marked(subject: &Subject<'_>, environment: &Environment, problems: &mut Vec<P
     }
 }
 
-/// What the security profile says.
-fn policy(subject: &Subject<'_>, profile: &SecurityProfile, problems: &mut Vec<Problem>) {
-    let spec = &subject.application.spec;
-    let profile_name = profile.name_any();
-    let mut broken =
-        |path: String, message: String| problems.push(Problem::new(Reason::PolicyViolation, path, message));
-    if let Some(level) = spec.mlps_level.filter(|level| *level > profile.spec.mlps_level) {
-        let highest = profile.spec.mlps_level;
-        broken(
-            "spec.mlpsLevel".to_owned(),
-            format!(
-                "the system is of MLPS level {level}, but security profile {profile_name} serves level {highest} at most; \
-                 put it into an environment whose profile serves level {level}"
-            ),
-        );
-    }
-    for key in &profile.spec.required_labels {
-        let value = subject.application.metadata.labels.as_ref().and_then(|labels| labels.get(key));
-        if value.is_none_or(String::is_empty) {
-            broken(
-                "metadata.labels".to_owned(),
-                format!("label {key} is missing: security profile {profile_name} requires it; give it a value"),
-            );
-        }
-    }
-    for (n, component) in spec.components.iter().flatten().enumerate() {
-        let path = || format!("spec.components[{n}].image");
-        let image = &component.image;
-        let registries = &profile.spec.images.registries;
-        if !registries.is_empty() && !registries.iter().any(|registry| comes_from(image, registry)) {
-            broken(
-                path(),
-                format!(
-                    "'{image}' comes from no registry that security profile {profile_name} allows; take it from {}",
-                    registries.join(" or ")
-                ),
-            );
-        }
-        if profile.spec.images.require_digest && !has_digest(image) {
-            broken(
-                path(),
-                format!(
-                    "'{image}' has no digest: security profile {profile_name} requires one; write it as \
-                     <image>@sha256:<64 hexadecimal digits>"
-                ),
-            );
-        }
-    }
-    let suffixes = &profile.spec.host_name_suffixes;
-    for (n, endpoint) in spec.endpoints.iter().flatten().enumerate() {
-        for (m, host) in endpoint.hosts.iter().enumerate() {
-            if !suffixes.is_empty() && !suffixes.iter().any(|suffix| ends_in(host, suffix)) {
-                broken(
-                    format!("spec.endpoints[{n}].hosts[{m}]"),
-                    format!(
-                        "{host} is no host name that security profile {profile_name} allows; it must end in {}",
-                        suffixes.join(" or ")
-                    ),
-                );
-            }
-        }
-    }
-}
-
-/// Whether an image is below a registry, or a path in it. An image that names no registry is the public hub's.
-fn comes_from(image: &str, registry: &str) -> bool {
-    let first = image.split_once('/').map(|(first, _)| first);
-    let named = first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost");
-    let full = match (named, first) {
-        (true, _) => image.to_owned(),
-        (false, Some(_)) => format!("docker.io/{image}"),
-        (false, None) => format!("docker.io/library/{image}"),
-    };
-    let registry = registry.trim_end_matches('/');
-    // With a slash, so that `registry.example` does not let in `registry.example.evil`; and a path must not climb out.
-    full.strip_prefix(registry).is_some_and(|rest| rest.starts_with('/') && !rest.contains("/.."))
-        || full.strip_prefix(registry).is_some_and(|rest| registry.contains('/') && rest.starts_with([':', '@']))
-}
-
-fn has_digest(image: &str) -> bool {
-    image.rsplit_once("@sha256:").is_some_and(|(name, digest)| {
-        !name.is_empty() && digest.len() == 64 && digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    })
-}
-
-fn ends_in(host: &str, suffix: &str) -> bool {
-    let suffix = suffix.trim_start_matches('.');
-    host.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+/// What breaks the security profile's rules and is not waived.
+fn policy(subject: &Subject<'_>, problems: &mut Vec<Problem>) {
+    let broken = breach::violations(subject.application, subject.world).into_iter();
+    problems.extend(broken.map(|breach| Problem::new(Reason::PolicyViolation, breach.path, breach.message)));
 }
 
 /// The failover group: one that is named must be there; one that is not must be the application's alone.
@@ -243,58 +159,5 @@ fn reference(path: &str, other: &ApplicationRef, problems: &mut Vec<Problem>) {
             );
             problems.push(Problem::new(Reason::Invalid, format!("{path}.{field}"), message));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_registry_lets_in_what_is_below_it_only() {
-        for (image, registry) in [
-            ("registry.example/data/hall:1", "registry.example"),
-            ("registry.example/data/hall:1", "registry.example/data"),
-            ("registry.example/data/hall:1", "registry.example/data/"),
-            ("registry.example/data/hall:1", "registry.example/data/hall"),
-            ("registry.example:5000/hall", "registry.example:5000"),
-            ("nginx:1.25", "docker.io"),
-            ("bitnami/nginx", "docker.io/bitnami"),
-        ] {
-            assert!(comes_from(image, registry), "{image} {registry}");
-        }
-        for (image, registry) in [
-            ("registry.example.evil/hall", "registry.example"),
-            ("registry.example:5000/hall", "registry.example"),
-            ("registry.example/database/hall", "registry.example/data"),
-            ("registry.example/data/../other/hall", "registry.example/data"),
-            ("nginx", "registry.example"),
-            ("registry.example", "registry.example"),
-        ] {
-            assert!(!comes_from(image, registry), "{image} {registry}");
-        }
-    }
-
-    #[test]
-    fn a_digest_is_whole() {
-        let digest = "a".repeat(64);
-        assert!(has_digest(&format!("r/i@sha256:{digest}")));
-        assert!(has_digest(&format!("r/i:1@sha256:{digest}")));
-        for image in [
-            "r/i:1".to_owned(),
-            format!("@sha256:{digest}"),
-            "r/i@sha256:abc".to_owned(),
-            format!("r/i@sha256:{}", "G".repeat(64)),
-        ] {
-            assert!(!has_digest(&image), "{image}");
-        }
-    }
-
-    #[test]
-    fn a_host_name_ends_in_a_suffix_at_a_dot() {
-        assert!(ends_in("hall.gov.example", "gov.example"));
-        assert!(ends_in("hall.gov.example", ".gov.example"));
-        assert!(ends_in("gov.example", "gov.example"));
-        assert!(!ends_in("evilgov.example", "gov.example"));
     }
 }

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use kube::ResourceExt;
 use tandem_crds::status::Reason;
-use tandem_crds::{DataCentre, Environment, FailoverGroup, SecurityProfile, Unit};
+use tandem_crds::{DataCentre, Environment, FailoverGroup, SecurityProfile, Unit, Waiver};
 
 use super::fields::{self, Zero};
-use super::{Problem, World, budget};
+use super::{PolicyRule, Problem, World, budget};
 use crate::names;
 
 /// Everything that is wrong with a unit.
@@ -146,7 +146,49 @@ pub fn security_profile(profile: &SecurityProfile, _world: &World<'_>) -> Vec<Pr
             invalid(format!("spec.requiredLabels[{n}]"), message);
         }
     }
+    waivers(&spec.waivers, &mut problems);
     problems
+}
+
+/// Waivers are of rules that there are, end at a time, and are not said twice: of two, only one would be taken back. The
+/// environment and the application need not be there yet.
+fn waivers(waivers: &[Waiver], problems: &mut Vec<Problem>) {
+    let mut invalid = |n: usize, field: &str, message: String| {
+        problems.push(Problem::new(Reason::Invalid, format!("spec.waivers[{n}]{field}"), message));
+    };
+    for (n, waiver) in waivers.iter().enumerate() {
+        if PolicyRule::of(&waiver.rule).is_none() {
+            let known = PolicyRule::ALL.map(PolicyRule::path).join(", ");
+            let message = format!("'{}' is no rule that can be waived: name one of {known}", waiver.rule);
+            invalid(n, ".rule", message);
+        }
+        for (field, name) in [("environment", Some(&waiver.environment)), ("application", waiver.application.as_ref())]
+        {
+            if let Some(name) = name.filter(|name| !names::is_dns_label(name)) {
+                let message = format!(
+                    "'{name}' cannot be the name of an {field}: give lower-case letters, digits and dashes, as in \
+                     health-prod"
+                );
+                invalid(n, &format!(".{field}"), message);
+            }
+        }
+        if waiver.reason.trim().is_empty() {
+            let message = "a waiver needs a reason: say who asked, and what is done meanwhile".to_owned();
+            invalid(n, ".reason", message);
+        }
+        if waiver.until.parse::<jiff::Timestamp>().is_err() {
+            let message = format!("'{}' is no time: write it like 2027-06-30T00:00:00+08:00", waiver.until);
+            invalid(n, ".until", message);
+        }
+        let same = |other: &Waiver| {
+            (&other.rule, &other.environment, &other.application)
+                == (&waiver.rule, &waiver.environment, &waiver.application)
+        };
+        if let Some(first) = waivers.get(..n).and_then(|before| before.iter().position(same)) {
+            let message = format!("is spec.waivers[{first}] once more: change that one's end, or take one of them out");
+            invalid(n, "", message);
+        }
+    }
 }
 
 /// Whether a text is an address range in the form in which an API server of any version takes it: no bit is set past the

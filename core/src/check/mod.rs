@@ -5,6 +5,7 @@
 //! an API server takes what was rendered. Every problem says what is wrong, where, and how to mend it.
 
 mod application;
+mod breach;
 mod budget;
 mod components;
 mod deletion;
@@ -17,10 +18,12 @@ mod request;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
 use tandem_crds::status::Reason;
 use tandem_crds::{Application, Environment, FailoverGroup, SecurityProfile, Unit};
 
 pub use application::application;
+pub use breach::{Breach, PolicyRule, breaches, in_force, violations};
 pub use budget::{amounts_of, budget_amounts, quota_amounts};
 pub use deletion::deletion;
 pub use governance::{data_centre, environment, failover_group, security_profile, unit};
@@ -64,6 +67,8 @@ pub struct World<'a> {
     pub applications: &'a BTreeMap<(String, String), Application>,
     /// Namespace and name of the application that has a host name.
     pub hosts: &'a BTreeMap<String, (String, String)>,
+    /// The time that waivers are held against, by the asker's wall clock.
+    pub now: Timestamp,
 }
 
 impl World<'_> {

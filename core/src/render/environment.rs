@@ -57,6 +57,17 @@ pub(super) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
+/// The labels of what belongs to an environment as a whole.
+pub(crate) fn environment_labels(id: &str, unit: &str, name: &str) -> BTreeMap<String, String> {
+    labels(&[
+        (names::LABEL_MANAGED, "true"),
+        (names::LABEL_ID, id),
+        (names::LABEL_UNIT, unit),
+        (names::LABEL_ENVIRONMENT, name),
+        (names::LABEL_MANAGED_BY, names::MANAGER),
+    ])
+}
+
 /// Renders an environment.
 ///
 /// # Errors
@@ -75,13 +86,7 @@ pub fn environment(
     }
     let id = durable_id(environment.spec.id.as_ref(), Kind::Environment, name)?;
     let unit_id = durable_id(unit.spec.id.as_ref(), Kind::Unit, unit_name)?;
-    let common = labels(&[
-        (names::LABEL_MANAGED, "true"),
-        (names::LABEL_ID, &id),
-        (names::LABEL_UNIT, unit_name),
-        (names::LABEL_ENVIRONMENT, name),
-        (names::LABEL_MANAGED_BY, names::MANAGER),
-    ]);
+    let common = environment_labels(&id, unit_name, name);
     let inside = |api_version: &str, kind: &str, object: &str, body: Value| {
         Manifest::new(api_version, kind, Some(name), object, &common, body)
     };

@@ -18,7 +18,7 @@ pub struct Manifest {
 impl Manifest {
     /// An object of these parts. `body` holds what stands beside `apiVersion`, `kind` and `metadata`; fields of it that
     /// are null are left out.
-    pub(super) fn new(
+    pub(crate) fn new(
         api_version: &str,
         kind: &str,
         namespace: Option<&str>,

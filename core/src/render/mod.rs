@@ -18,6 +18,7 @@ use tandem_crds::quantity::QuantityError;
 use tandem_crds::{Kind, Replicas, StandbyClass};
 
 pub use application::{AdoptedScale, RenderedApplication, application};
+pub(crate) use environment::environment_labels;
 pub use environment::{RenderedEnvironment, environment};
 pub use manifest::Manifest;
 

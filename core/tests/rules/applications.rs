@@ -1,8 +1,8 @@
 //! What is wrong with applications, a test a rule.
 
-use tandem_core::check::{self, Problem};
+use tandem_core::check::{self, PolicyRule, Problem};
 use tandem_crds::status::Reason;
-use tandem_crds::{Application, ApplicationRef, Endpoint};
+use tandem_crds::{Application, ApplicationRef, Endpoint, Waiver};
 
 use crate::fixtures::{City, environment, hall, only, plain, read, video};
 
@@ -114,6 +114,77 @@ fn a_host_name_must_end_as_the_profile_says() {
         "spec.endpoints[0].hosts[1]: hall.evilbozhou.example is no host name that security profile mlps-3 allows; it must \
          end in bozhou.example",
     );
+}
+
+/// A city whose profile waives the digest for hall in data-prod until February, changed by the test.
+fn waiving(change: impl FnOnce(&mut Waiver)) -> City {
+    let mut waiver: Waiver = read(
+        "{rule: images.requireDigest, environment: data-prod, application: hall, reason: 供应商三月前交付摘要, \
+         until: '2027-02-01T00:00:00+08:00'}",
+    );
+    change(&mut waiver);
+    let mut city = City::new();
+    city.profiles.get_mut("mlps-3").unwrap().spec.waivers.push(waiver);
+    city
+}
+
+fn without_digest() -> Application {
+    changed(|a| a.spec.components.as_mut().unwrap()[0].image = "registry.bozhou.example/data/hall:1".to_owned())
+}
+
+#[test]
+fn what_is_waived_is_no_problem_and_only_that() {
+    assert_eq!(problems(&waiving(|_| {}), &without_digest()), []);
+    assert_eq!(problems(&waiving(|waiver| waiver.application = None), &without_digest()), []);
+    for change in [
+        (|waiver| waiver.application = Some("pay".to_owned())) as fn(&mut Waiver),
+        |waiver| waiver.environment = "data-test".to_owned(),
+        |waiver| waiver.rule = "images.registries".to_owned(),
+        |waiver| waiver.until = "soon".to_owned(),
+    ] {
+        let found = problems(&waiving(change), &without_digest());
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert_eq!(found[0].reason, Reason::PolicyViolation);
+    }
+    // A waiver of one profile says nothing about an environment under another.
+    let mut city = waiving(|_| {});
+    city.profiles.get_mut("mlps-2").unwrap().spec.images.require_digest = true;
+    city.environments.get_mut("data-prod").unwrap().spec.security_profile = Some("mlps-2".to_owned());
+    let found = problems(&city, &without_digest());
+    assert!(found.iter().any(|problem| problem.message.contains("has no digest")), "{found:#?}");
+}
+
+#[test]
+fn a_waiver_ends_at_its_time_wherever_the_clock_hangs() {
+    let mut city = waiving(|_| {});
+    for (now, waived) in [
+        ("2027-01-31T15:59:59Z", true),
+        ("2027-01-31T23:59:59+08:00", true),
+        ("2027-01-31T16:00:00Z", false),
+        ("2027-02-01T00:00:01+08:00", false),
+    ] {
+        city.now = now.parse().unwrap();
+        assert_eq!(problems(&city, &without_digest()).is_empty(), waived, "{now}");
+    }
+}
+
+#[test]
+fn every_rule_that_is_enforced_can_be_waived() {
+    let mut broken = changed(|a| {
+        a.spec.components.as_mut().unwrap()[0].image = "elsewhere.example/hall:1".to_owned();
+        a.spec.mlps_level = Some(4);
+        a.metadata.labels = None;
+    });
+    endpoint(&mut broken).hosts[0] = "hall.example".to_owned();
+    let mut city = City::new();
+    assert_eq!(problems(&city, &broken).len(), PolicyRule::ALL.len());
+    for rule in PolicyRule::ALL {
+        let waiver = waiving(|waiver| waiver.rule = rule.path().to_owned());
+        let waiver = waiver.profiles["mlps-3"].spec.waivers[0].clone();
+        let left = problems(&city, &broken).len();
+        city.profiles.get_mut("mlps-3").unwrap().spec.waivers.push(waiver);
+        assert_eq!(problems(&city, &broken).len(), left - 1, "{rule}");
+    }
 }
 
 #[test]

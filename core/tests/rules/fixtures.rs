@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tandem_core::check::{Problem, World};
 use tandem_core::render::Facts;
@@ -170,6 +171,7 @@ pub(crate) struct City {
     pub(crate) groups: BTreeMap<String, FailoverGroup>,
     pub(crate) applications: BTreeMap<(String, String), Application>,
     pub(crate) hosts: BTreeMap<String, (String, String)>,
+    pub(crate) now: Timestamp,
 }
 
 impl City {
@@ -182,6 +184,7 @@ impl City {
             groups: BTreeMap::new(),
             applications: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            now: "2027-01-01T00:00:00+08:00".parse().unwrap(),
         }
     }
 
@@ -203,6 +206,7 @@ impl City {
             groups: &self.groups,
             applications: &self.applications,
             hosts: &self.hosts,
+            now: self.now,
         }
     }
 }

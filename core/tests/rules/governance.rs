@@ -212,6 +212,43 @@ fn a_profiles_rules_can_be_followed() {
 }
 
 #[test]
+fn a_waiver_says_what_where_why_and_until_when() {
+    let of_waivers = |text: &str| of_profile(|profile| profile.spec.waivers = read(text));
+    let good =
+        "{rule: images.requireDigest, environment: data-none, reason: 旧系统, until: '2027-06-30T00:00:00+08:00'}";
+    assert_eq!(of_waivers(&format!("[{good}]")), [], "the environment need not be there yet");
+    let ended = good.replace("2027", "2020");
+    assert_eq!(of_waivers(&format!("[{ended}]")), [], "one that has ended stays as it is");
+    only(
+        &of_waivers(&format!("[{}]", good.replace("images.requireDigest", "podSecurity"))),
+        Reason::Invalid,
+        "spec.waivers[0].rule: 'podSecurity' is no rule that can be waived: name one of mlpsLevel, requiredLabels, \
+         images.registries, images.requireDigest, hostNameSuffixes",
+    );
+    only(
+        &of_waivers(&format!("[{}]", good.replace("06-30", "02-30"))),
+        Reason::Invalid,
+        "spec.waivers[0].until: '2027-02-30T00:00:00+08:00' is no time: write it like 2027-06-30T00:00:00+08:00",
+    );
+    only(
+        &of_waivers(&format!("[{}]", good.replace("旧系统", "' '"))),
+        Reason::Invalid,
+        "spec.waivers[0].reason: a waiver needs a reason: say who asked, and what is done meanwhile",
+    );
+    only(
+        &of_waivers(&format!("[{}]", good.replace("data-none", "Data"))),
+        Reason::Invalid,
+        "spec.waivers[0].environment: 'Data' cannot be the name of an environment: give lower-case letters, digits and \
+         dashes, as in health-prod",
+    );
+    only(
+        &of_waivers(&format!("[{good}, {}]", good.replace("06-30", "05-30"))),
+        Reason::Invalid,
+        "spec.waivers[1]: is spec.waivers[0] once more: change that one's end, or take one of them out",
+    );
+}
+
+#[test]
 fn a_data_centre_has_amounts() {
     let site: DataCentre = read(
         "{metadata: {name: dc-a}, spec: {displayName: {zh: 一}, preference: Primary, capacity: {cpu: much, pods: 0}}}",

@@ -141,6 +141,13 @@ impl Mirror {
         self.objects.read().synced.contains(kind)
     }
 
+    /// Takes in an object as its watch would.
+    #[cfg(test)]
+    pub(crate) fn put(&self, kind: &str, object: DynamicObject) {
+        let name = ObjectName::of(kind, &object);
+        self.objects.write().put(name, object);
+    }
+
     /// Takes in an object as the API server answered a write with it, before the watch repeats it. Only where the same
     /// object is known: the answer to a write may be older than its deletion.
     pub fn take_in(&self, kind: &str, mut object: DynamicObject) {

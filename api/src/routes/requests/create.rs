@@ -169,7 +169,7 @@ fn sound(state: &AppState, request: &EnvironmentRequest) -> Result<(), Problem> 
     let mut faults = faults(request);
     if faults.is_empty() {
         let scene = Scene::whole(&*state.objects)?;
-        let problems = check::environment_request(request, &scene.world());
+        let problems = check::environment_request(request, &scene.world((state.clock)()));
         faults.extend(
             problems
                 .into_iter()

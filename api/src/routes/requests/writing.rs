@@ -50,7 +50,7 @@ impl Writing<'_> {
 
     /// What has to be known beside a request.
     pub(crate) fn facts(&self, scene: &Scene, request: &EnvironmentRequestSpec) -> Known {
-        let world = scene.world();
+        let world = scene.world((self.state.clock)());
         Known {
             demands_security: demands_security(request, &world),
             environment: world.environments.get(&request.environment).cloned(),

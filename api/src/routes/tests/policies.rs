@@ -9,6 +9,7 @@ use serde_json::json;
 use tandem_arbiter::arbiter::{AuditPage, Claimed, Completion, Receipt};
 use tandem_arbiter::records::{AnswerRecord, IdempotencyRecord, RequestRecord};
 use tandem_core::audit::{Draft, Segment};
+use tandem_core::findings::Drift;
 use tandem_core::ledger::Change;
 use tandem_core::policy::{Version, binding};
 use tandem_core::sync::{ObjectKey, Versioned};
@@ -58,6 +59,12 @@ impl Coordination for Remembering {
     }
     fn published<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Option<Published>> {
         self.rest.published(key)
+    }
+    fn buried<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, bool> {
+        self.rest.buried(key)
+    }
+    fn drifts(&self) -> Answer<'_, Vec<(String, Drift)>> {
+        self.rest.drifts()
     }
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>> {
         self.rest.asked(id)

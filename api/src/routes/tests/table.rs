@@ -2,12 +2,12 @@
 //! another with the entry that it leaves in the audit chain; one that does not fails here.
 
 use super::*;
-use crate::routes::failovers;
+use crate::routes::{failovers, findings};
 use tandem_core::requests::content_digest;
 
 /// What is answered: to nobody, agency administrator, agency viewer, platform operator, security administrator, auditor.
 /// Agencies' people are of the unit `health`; the path's names are filled in with things of the unit `water`.
-const AUTHORISATION: [(&str, &str, [u16; 6]); 42] = [
+const AUTHORISATION: [(&str, &str, [u16; 6]); 44] = [
     ("get", "/healthz", [200; 6]),
     ("get", "/readyz", [200; 6]),
     ("get", "/metrics", [200; 6]),
@@ -48,6 +48,7 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 42] = [
     ("get", "/v1/audit/file", [401, 403, 403, 403, 403, 200]),
     ("get", "/v1/audit/segments", [401, 403, 403, 403, 403, 200]),
     ("get", "/v1/audit/proof", [401, 403, 403, 403, 403, 200]),
+    ("get", "/v1/security/findings", [401, 200, 200, 403, 200, 200]),
     ("get", "/v1/security/profiles", [401, 200, 200, 200, 200, 200]),
     ("get", "/v1/security/profiles/{name}", [401, 404, 404, 200, 200, 200]),
     ("put", "/v1/security/profiles/{name}", [401, 404, 404, 403, 202, 403]),
@@ -200,6 +201,7 @@ fn what_a_list_takes_is_what_its_document_says() {
         "/v1/data-centres" => data_centres,
         "/v1/failover-groups" => failover_groups,
         "/v1/failovers" => failovers,
+        "/v1/security/findings" => findings,
         "/v1/security/profiles" => security_profiles,
     }
     let document = crate::openapi::document();

@@ -1,7 +1,7 @@
 //! What follows for an environment from the security profile that it is under.
 
 use serde_json::json;
-use tandem_crds::{Kind, PodSecurityLevel, SecurityProfileSpec};
+use tandem_crds::{Kind, PodSecurityLevel, SecurityProfileSpec, Waiver};
 
 use super::{list, sorted, within};
 use crate::policy::bound::EnvironmentBound;
@@ -15,7 +15,7 @@ pub(in crate::policy) fn profile(
     profile: (&str, &SecurityProfileSpec),
 ) -> Vec<Rule> {
     let mut rules = vec![under(unit, environment.0, environment.1, profile.0), default_deny()];
-    rules.extend(fields(profile.0, profile.1));
+    rules.extend(fields(profile.0, profile.1, environment.0));
     rules.push(hardening());
     for rule in &mut rules {
         rule.controls = controls(rule, profile.1);
@@ -24,7 +24,7 @@ pub(in crate::policy) fn profile(
 }
 
 /// What the profile's own fields say. Each bears the path of its field, by which its controls are found.
-fn fields(name: &str, spec: &SecurityProfileSpec) -> Vec<Rule> {
+fn fields(name: &str, spec: &SecurityProfileSpec, environment: &str) -> Vec<Rule> {
     let key = ObjectKey::cluster(Kind::SecurityProfile, name);
     let set = |rule: Rule, field: &str| rule.from(&key, format!("spec.{field}"));
     let level = spec.mlps_level;
@@ -57,6 +57,7 @@ fn fields(name: &str, spec: &SecurityProfileSpec) -> Vec<Rule> {
         set(storage_classes(spec), "storageClasses"),
         set(labels(spec), "requiredLabels"),
         set(decision(spec), "securityDecision"),
+        set(waivers(spec, environment), "waivers"),
     ]);
     rules
 }
@@ -240,6 +241,33 @@ fn decision(spec: &SecurityProfileSpec) -> Rule {
     };
     let value = json!(spec.security_decision);
     Rule::new(Area::Requests, "requests.securityDecision", ("Second decision by security", "安全复审"), says, value)
+}
+
+/// What need not be kept in this environment, and until when. Whether that is over is for the reader: the document says what is
+/// set, and does not change by itself.
+fn waivers(spec: &SecurityProfileSpec, environment: &str) -> Rule {
+    let here: Vec<&Waiver> = spec.waivers.iter().filter(|waiver| waiver.environment == environment).collect();
+    let says = if here.is_empty() {
+        Text::new("No rule of the profile is waived here.", "安全配置的规则在此均未豁免。")
+    } else {
+        let each = |waiver: &&Waiver| {
+            let (rule, until, reason) = (&waiver.rule, &waiver.until, &waiver.reason);
+            let (en, zh) = match &waiver.application {
+                Some(application) => {
+                    (format!("{rule} by application {application}"), format!("应用 {application} 的 {rule}"))
+                }
+                None => (format!("{rule} by every application"), format!("全部应用的 {rule}")),
+            };
+            Text::new(format!("{en}, until {until} ({reason})"), format!("{zh}，至 {until}（{reason}）"))
+        };
+        let each: Vec<Text> = here.iter().map(each).collect();
+        let joined = |of: fn(&Text) -> &str, between: &str| each.iter().map(of).collect::<Vec<_>>().join(between);
+        Text::new(
+            format!("These need not be kept here until their time is over: {}.", joined(|text| &text.en, "; ")),
+            format!("以下规则在期限内可不遵守：{}。", joined(|text| &text.zh, "；")),
+        )
+    };
+    Rule::new(Area::Protection, "protection.waivers", ("Waivers", "豁免"), says, json!(here))
 }
 
 const DEFAULT_DENY: &str = "network.defaultDeny";
