@@ -10,6 +10,7 @@ mod following;
 mod provisioning;
 mod refusals;
 mod requests;
+mod security;
 mod steady;
 mod world;
 
@@ -41,6 +42,8 @@ fn main() {
         agencies::what_is_asked_for_is_decided_and_carried_out,
         agencies::the_command_line_asks_decides_and_watches,
         agencies::a_group_is_moved_over_the_api_of_either_site,
+        security::what_binds_an_agency_is_one_page_with_who_set_it,
+        security::what_is_found_is_told_and_a_rule_is_waived,
         agencies::a_killed_api_and_a_killed_issuer_come_back,
         agencies::the_api_itself_may_do_no_more_than_it_needs,
         failures::an_operator_killed_in_the_middle_goes_on,

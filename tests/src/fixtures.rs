@@ -14,7 +14,7 @@ pub fn unit(name: &str) -> Value {
         "spec": {
             "displayName": {"zh": "测试单位", "en": "Test unit"}, "level": "City", "securityProfile": "mlps-2",
             "administrators": [format!("{name}-admins")], "viewers": [format!("{name}-viewers")],
-            "budget": {"cpu": "16", "memory": "64Gi", "storage": "1Ti", "pods": 60, "environments": 3},
+            "budget": {"cpu": "16", "memory": "64Gi", "storage": "1Ti", "pods": 60, "environments": 6},
         },
     })
 }

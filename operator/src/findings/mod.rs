@@ -21,32 +21,27 @@ use tandem_core::render::Manifest;
 use tandem_crds::Environment;
 
 /// How often it is looked.
-const LOOK: Duration = Duration::from_secs(60);
-/// How often it is looked which kinds of reports the cluster knows.
-const ANEW: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_secs(20);
 
 /// The report that each environment shall have; `None` for one in which nothing is found.
 type Wanted = BTreeMap<String, Option<Manifest>>;
 
 /// Keeps the reports, for ever; only while this replica leads its site.
 pub async fn run_findings(context: Context) {
-    let mut known: Option<(Duration, Vec<ReportKind>)> = None;
     loop {
         tokio::time::sleep(LOOK).await;
         let read = context.link.seen().is_some() && context.cluster.rendered.is_synced("Namespace");
         if !context.link.standing().leads || !read {
             continue;
         }
-        let now = context.link.uptime();
-        if known.as_ref().is_none_or(|(at, _)| now.saturating_sub(*at) >= ANEW) {
-            match served(&context.cluster.client).await {
-                Ok(kinds) => known = Some((now, kinds)),
-                Err(error) => {
-                    tracing::debug!(error = %Chain(&error), "the API server does not say which reports it knows");
-                    continue;
-                }
+        let kinds = match served(&context.cluster.client).await {
+            Ok(kinds) if kinds.is_empty() => continue,
+            Ok(kinds) => kinds,
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "the API server does not say which reports it knows");
+                continue;
             }
-        }
+        };
         let drifts = match drifts(&context).await {
             Ok(drifts) => drifts,
             Err(error) => {
@@ -55,9 +50,9 @@ pub async fn run_findings(context: Context) {
                 continue;
             }
         };
-        for kind in known.iter().flat_map(|(_, kinds)| kinds) {
-            let wanted = context.index.with_world(|world| wanted(*kind, world, &drifts, &context.cluster));
-            if let Err(error) = keep(&context.cluster, *kind, wanted).await {
+        for kind in kinds {
+            let wanted = context.index.with_world(|world| wanted(kind, world, &drifts, &context.cluster));
+            if let Err(error) = keep(&context.cluster, kind, wanted).await {
                 tracing::warn!(error = %Chain(&error), kind = kind.name(), "the reports of what is found are not kept");
             }
         }
