@@ -113,14 +113,14 @@ doc: build-packages
 .PHONY: generate
 generate: ## write the generated files again
 	$(call say,writing the CustomResourceDefinitions)
-	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated
+	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated charts/tandem
 	$(call say,writing the tables of docs/failover.md)
 	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core --lib the_manual_has
 
 .PHONY: generated
 generated: build-packages
 	$(call say,generated files are up to date)
-	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- --check crds/generated
+	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- --check crds/generated charts/tandem
 	@python3 tests/data/bozhou/generate.py --check
 
 .PHONY: structure

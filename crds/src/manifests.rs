@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions as YAML, in two sets.
+//! The CustomResourceDefinitions as YAML, in two sets, and the Helm chart's copies of both.
 //!
 //! An API server of 1.20 answers 500 to a server-side apply of a schema with `x-kubernetes-validations`, so there is a set
 //! without them; who installs chooses by the server's version.
@@ -65,10 +65,30 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
 /// # Errors
 /// When a definition cannot be written as YAML.
 pub fn files(set: RuleSet) -> Result<Vec<(String, String)>, ManifestError> {
+    written(set, |_| {})
+}
+
+/// The same as Helm is to install them: what they define outlives the release. A definition that goes takes every object of its
+/// kind with it.
+///
+/// # Errors
+/// When a definition cannot be written as YAML.
+pub fn chart_files(set: RuleSet) -> Result<Vec<(String, String)>, ManifestError> {
+    written(set, |definition| {
+        let annotations = definition.metadata.annotations.get_or_insert_default();
+        annotations.insert("helm.sh/resource-policy".to_owned(), "keep".to_owned());
+    })
+}
+
+fn written(
+    set: RuleSet,
+    change: fn(&mut CustomResourceDefinition),
+) -> Result<Vec<(String, String)>, ManifestError> {
     definitions()
         .into_iter()
-        .map(|definition| {
+        .map(|mut definition| {
             let name = format!("{}.yaml", definition.spec.names.plural);
+            change(&mut definition);
             let mut value = serde_json::to_value(definition)?;
             if set == RuleSet::Plain {
                 remove_rules(&mut value);
@@ -100,6 +120,18 @@ mod tests {
             |set| files(set).unwrap().iter().filter(|(_, text)| text.contains("x-kubernetes-validations")).count();
         assert_eq!(has_rules(RuleSet::Cel), 8);
         assert_eq!(has_rules(RuleSet::Plain), 0);
+    }
+
+    #[test]
+    fn the_charts_copies_differ_in_outliving_their_release_alone() {
+        for set in [RuleSet::Cel, RuleSet::Plain] {
+            for ((name, text), (chart_name, chart_text)) in files(set).unwrap().iter().zip(chart_files(set).unwrap()) {
+                let kept = "metadata:\n  annotations:\n    helm.sh/resource-policy: keep\n";
+                assert_eq!((name, text.replacen("metadata:\n", kept, 1)), (&chart_name, chart_text));
+                // Helm would take it for its own.
+                assert!(!text.contains("{{"), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -1,24 +1,26 @@
 //! Writes the CustomResourceDefinitions, or checks that what is written is up to date.
 //!
-//! `crdgen DIRECTORY` writes `DIRECTORY/cel/*.yaml` and `DIRECTORY/plain/*.yaml`; `crdgen --check DIRECTORY` changes
-//! nothing and fails when they differ.
+//! `crdgen DIRECTORY CHART` writes `cel/*.yaml` and `plain/*.yaml` into the directory, and the Helm chart's copies of them into
+//! `CHART/files/crds`; `crdgen --check DIRECTORY CHART` changes nothing and fails when they differ.
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 
 use std::path::Path;
 use std::process::ExitCode;
-use tandem_crds::manifests::{RuleSet, files};
+use tandem_crds::manifests::{ManifestError, RuleSet, chart_files, files};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (check, directory) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--check", directory] => (true, directory),
-        [directory] if !directory.starts_with('-') => (false, directory),
+    let (check, directory, chart) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--check", directory, chart] => (true, directory, chart),
+        [directory, chart] if !directory.starts_with('-') => (false, directory, chart),
         _ => {
-            eprintln!("usage: crdgen [--check] DIRECTORY");
+            eprintln!("usage: crdgen [--check] DIRECTORY CHART");
             return ExitCode::from(2);
         }
     };
-    match run(Path::new(directory), check) {
+    let done = run(Path::new(directory), files, check)
+        .and_then(|()| run(&Path::new(chart).join("files/crds"), chart_files, check));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("error: {message}");
@@ -27,7 +29,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(directory: &Path, check: bool) -> Result<(), String> {
+type Files = fn(RuleSet) -> Result<Vec<(String, String)>, ManifestError>;
+
+fn run(directory: &Path, files: Files, check: bool) -> Result<(), String> {
     for set in [RuleSet::Cel, RuleSet::Plain] {
         let folder = directory.join(set.folder());
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
