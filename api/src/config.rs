@@ -438,6 +438,14 @@ oidc: {issuer: 'https://issuer.example', audience: tandem-api, caFile: /oidc, ro
     }
 
     #[test]
+    fn what_the_chart_writes_is_taken() {
+        let config = read(include_str!("../../charts/tandem/ci/config/api.yaml")).unwrap();
+        let oidc = config.oidc.unwrap();
+        assert_eq!((config.limits.body_bytes, oidc.algorithms), (2 << 20, BTreeSet::from([Algorithm::ES256])));
+        assert_eq!(oidc.roles.len(), 3);
+    }
+
+    #[test]
     fn the_example_in_the_manual_is_taken() {
         let manual = include_str!("../../docs/api.md");
         let example = manual.split("```yaml").nth(1).unwrap().split("```").next().unwrap();

@@ -80,10 +80,7 @@ pub fn chart_files(set: RuleSet) -> Result<Vec<(String, String)>, ManifestError>
     })
 }
 
-fn written(
-    set: RuleSet,
-    change: fn(&mut CustomResourceDefinition),
-) -> Result<Vec<(String, String)>, ManifestError> {
+fn written(set: RuleSet, change: fn(&mut CustomResourceDefinition)) -> Result<Vec<(String, String)>, ManifestError> {
     definitions()
         .into_iter()
         .map(|mut definition| {

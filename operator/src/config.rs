@@ -15,7 +15,8 @@ use tandem_core::requests::{RuleSettings, WARN_DAYS};
 pub struct Config {
     /// This site.
     pub site: String,
-    /// This replica, its own name in the site.
+    /// This replica, its own name in the site; may be given beside the file.
+    #[serde(default)]
     pub replica: String,
     /// Every site, this one among them.
     pub sites: Vec<String>,
@@ -199,20 +200,30 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a configuration file.
+    /// Reads a configuration file. `replica` stands in place of the name in it.
     ///
     /// # Errors
     /// When it cannot be read, has unknown or missing fields, or its values make no sense together.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub fn read(path: &Path, replica: Option<String>) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let config: Self =
+        let mut config: Self =
             serde_yaml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+        if let Some(replica) = replica {
+            config.replica = replica;
+        }
         config.check().map_err(|(field, problem)| ConfigError::Value { path: path.to_owned(), field, problem })?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.replica.is_empty() {
+            return Err(("replica", "is missing; name this replica here, or with --replica".to_owned()));
+        }
+        // It is a part of keys in the arbiter.
+        if self.replica.contains('/') {
+            return Err(("replica", format!("is '{}'; it must not have a '/'", self.replica)));
+        }
         if !self.sites.contains(&self.site) {
             return Err(("site", format!("is '{}', which is not among sites; add it there", self.site)));
         }
@@ -262,9 +273,13 @@ tls: {certFile: /c, keyFile: /k}
 ";
 
     fn read(text: &str) -> Result<Config, ConfigError> {
+        read_as(text, None)
+    }
+
+    fn read_as(text: &str, replica: Option<&str>) -> Result<Config, ConfigError> {
         let dir = std::env::temp_dir().join(format!("tandem-config-{}-{:p}", std::process::id(), text));
         std::fs::write(&dir, text).unwrap();
-        let config = Config::read(&dir);
+        let config = Config::read(&dir, replica.map(str::to_owned));
         std::fs::remove_file(&dir).unwrap();
         config
     }
@@ -279,8 +294,25 @@ tls: {certFile: /c, keyFile: /k}
     }
 
     #[test]
+    fn replicas_that_share_a_file_are_named_beside_it() {
+        let shared = GOOD.replace("replica: operator-0\n", "");
+        assert_eq!(read_as(&shared, Some("tandem-operator-1")).unwrap().replica, "tandem-operator-1");
+        assert_eq!(read_as(GOOD, Some("tandem-operator-1")).unwrap().replica, "tandem-operator-1");
+        let message = read_as(&shared, None).unwrap_err().to_string();
+        assert!(message.ends_with("replica is missing; name this replica here, or with --replica"), "{message}");
+    }
+
+    #[test]
+    fn what_the_chart_writes_is_taken() {
+        let written = include_str!("../../charts/tandem/ci/config/operator.yaml");
+        let config = read_as(written, Some("tandem-operator-0")).unwrap();
+        assert_eq!((config.site.as_str(), config.secrets_namespace.as_str()), ("dc-a", "tandem-system"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_with_its_field() {
         for (from, to, field) in [
+            ("replica: operator-0", "replica: dc-b/operator-0", "replica"),
             ("site: dc-a", "site: dc-c", "site"),
             ("preferredAuthority: dc-a", "preferredAuthority: dc-c", "preferredAuthority"),
             ("site: dc-a", "site: dc-a\nversionRetentionDays: 179", "versionRetentionDays"),

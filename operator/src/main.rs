@@ -16,11 +16,14 @@ struct Arguments {
     /// The configuration file (YAML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// This replica's name, in place of the one in the file: replicas that share a file differ in it
+    #[arg(long, value_name = "NAME")]
+    replica: Option<String>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match Config::read(&arguments.config) {
+    let config = match Config::read(&arguments.config, arguments.replica) {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };

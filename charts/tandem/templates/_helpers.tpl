@@ -69,7 +69,7 @@ securityContext:
 {{- define "tandem.account" -}}
 name: account
 projected:
-  defaultMode: 0440
+  defaultMode: 288 # 0440
   sources:
     - serviceAccountToken: {path: token, expirationSeconds: 3600}
     - configMap:
@@ -81,7 +81,7 @@ projected:
 name: {{ .name }}
 secret:
   secretName: {{ .secret }}
-  defaultMode: 0440
+  defaultMode: 288 # 0440
   items:
 {{- range .keys }}
     - {key: {{ . }}, path: {{ . }}}
