@@ -130,6 +130,14 @@ structure: build-packages
 
 LAB_TEST = TANDEM_BIN=$(BIN) cargo test --locked $(RUNNER) -p $(1) --test $(2) -- --nocapture --test-threads 1 $(3)
 
+.PHONY: chart
+chart: build-packages control-plane ## test the Helm chart: what it renders and refuses, and installing it on a real API server
+	@scripts/ensure-packages etcd-server openssl $(call unless,python3,python3)
+	$(call say,the Helm chart)
+	@tools=$$(scripts/chart-tools); \
+		TANDEM_HELM=$$tools/helm cargo test --locked -p tandem-tests --test chart; \
+		scripts/test-chart $$tools
+
 .PHONY: test
 test: root programs control-plane ## all tests: units, properties, the lab, end to end, the whole city
 	$(call say,unit and property tests)
@@ -138,6 +146,7 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@cargo test --locked -p tandem-arbiter --features mutations --lib
 	$(call say,the protocol in simulated time)
 	@cargo test --release --locked -p tandem-sim
+	@$(MAKE) --no-print-directory chart
 	$(call say,the life of a lab)
 	@$(call LAB_TEST,tandem-lab,lifecycle)
 	$(call say,end to end on a lab)

@@ -192,6 +192,21 @@ fn versions_are_those_that_the_server_has() {
 }
 
 #[test]
+fn every_port_names_its_protocol() {
+    // It is a part of the key by which server-side apply tells ports apart, and servers of 1.20 do not fill it in there.
+    let mut ports = 0;
+    for (what, object) in everything() {
+        let containers = object.pointer("/spec/template/spec/containers").map_or(&[][..], list);
+        let of_containers = containers.iter().flat_map(|container| list(&container["ports"]));
+        for port in list(&object["spec"]["ports"]).iter().chain(of_containers) {
+            assert_eq!(port["protocol"], "TCP", "{what}: {port}");
+            ports += 1;
+        }
+    }
+    assert!(ports > 0);
+}
+
+#[test]
 fn what_vendors_append_to_a_version_changes_nothing() {
     for (usual, vendor) in [("1.20.2", "1.20.2-gov.1"), ("1.29.0", "1.29.0-gov.1+fix")] {
         let of = |version: &str| {
@@ -456,6 +471,28 @@ fn a_member_of_the_arbiter_runs_as_in_the_lab() {
     assert!(witness.iter().all(|flag| !flag.contains("http://")), "nothing is plain");
     let objects = rendered("witness", 34);
     assert_eq!(workloads(&objects).len(), 1, "the witness runs nothing else");
+}
+
+/// What stands between two words of a text, as a set of what is quoted or, without quotes, set apart by spaces.
+fn words(text: &str, from: &str, to: &str) -> BTreeSet<String> {
+    let part = text.split_once(from).unwrap_or_else(|| panic!("no {from}")).1.split(to).next().unwrap();
+    part.split([' ', ',', '"', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_users_of_the_manual_are_those_of_the_lab() {
+    let lab = fs::read_to_string(root().join("lab/src/arbiter.rs")).unwrap();
+    let manual = fs::read_to_string(chart().join("README.md")).unwrap();
+    let (sites, apis) = manual.split_once("user \"api-$site\"").unwrap();
+    let loops = |text: &str| -> Vec<BTreeSet<String>> {
+        text.lines().filter(|line| line.contains("for part in")).map(|line| words(line, "for part in", ";")).collect()
+    };
+    let of = |name: &str| {
+        let declared = lab.split_once(&format!("const {name}: [")).unwrap().1;
+        words(declared, "[", "];")
+    };
+    assert_eq!(loops(sites), ["SHARED", "PEOPLES", "OWN"].map(of));
+    assert_eq!(loops(apis), ["API_READS", "API_SHARED", "API_OWN"].map(of));
 }
 
 #[test]
