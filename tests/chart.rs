@@ -73,11 +73,11 @@ fn rendered(scenario: &'static str, minor: u32) -> Vec<Value> {
     objects
 }
 
-/// The scenario that has the most for every age, the others for the oldest and the newest.
+/// The scenario that has the most for every age, the others for the oldest, the first with CEL and the newest.
 fn everything() -> impl Iterator<Item = (String, Value)> {
     let all = MINORS.map(|minor| ("site-a", minor)).into_iter();
     let others = SCENARIOS.into_iter().filter(|scenario| *scenario != "site-a");
-    all.chain(others.flat_map(|scenario| [(scenario, 20), (scenario, 34)])).flat_map(|(scenario, minor)| {
+    all.chain(others.flat_map(|scenario| [20, 29, 34].map(|minor| (scenario, minor)))).flat_map(|(scenario, minor)| {
         let objects = rendered(scenario, minor).into_iter();
         objects.map(move |object| (format!("{scenario} for 1.{minor}: {}", called(&object)), object))
     })

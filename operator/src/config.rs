@@ -207,8 +207,12 @@ impl Config {
     pub fn read(path: &Path, replica: Option<String>) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text, replica)
+    }
+
+    fn parse(path: &Path, text: &str, replica: Option<String>) -> Result<Self, ConfigError> {
         let mut config: Self =
-            serde_yaml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+            serde_yaml::from_str(text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
         if let Some(replica) = replica {
             config.replica = replica;
         }
@@ -277,11 +281,7 @@ tls: {certFile: /c, keyFile: /k}
     }
 
     fn read_as(text: &str, replica: Option<&str>) -> Result<Config, ConfigError> {
-        let dir = std::env::temp_dir().join(format!("tandem-config-{}-{:p}", std::process::id(), text));
-        std::fs::write(&dir, text).unwrap();
-        let config = Config::read(&dir, replica.map(str::to_owned));
-        std::fs::remove_file(&dir).unwrap();
-        config
+        Config::parse(Path::new("/etc/tandem/operator.yaml"), text, replica.map(str::to_owned))
     }
 
     #[test]

@@ -16,7 +16,7 @@ struct Arguments {
     /// The configuration file (YAML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// This replica's name, in place of the one in the file: replicas that share a file differ in it
+    /// This replica's name, in place of the one in the file: replicas that share a file differ in it.
     #[arg(long, value_name = "NAME")]
     replica: Option<String>,
 }
