@@ -164,7 +164,7 @@ test-api: root programs control-plane ## send requests made up from the OpenAPI 
 .PHONY: bench-api
 bench-api: root programs control-plane ## measure the API on a lab, beside a bare server and a bare etcd
 	$(call say,measuring the API on a lab (about 3 minutes))
-	@$(call LAB_TEST,tandem-tests,bench-api)
+	@$(subst cargo test,cargo test --release,$(call LAB_TEST,tandem-tests,bench-api))
 
 SEEDS ?= 20000
 .PHONY: sim

@@ -56,10 +56,11 @@ pub(crate) async fn what_binds_an_agency_is_one_page_with_who_set_it(world: Arc<
     .await;
     let document = read("liu", "&format=json").await;
     assert_eq!(document.status, 200, "{document:?}");
+    // It binds here since the environment was brought under the profile, by whoever did that.
     let digest = rule(&document.body["rules"], "images.requireDigest");
     assert_eq!(
         (&digest["value"], &digest["controls"], &digest["set"]["by"]),
-        (&json!(true), &json!(["8.1.4.5"]), &json!("chen")),
+        (&json!(true), &json!(["8.1.4.5"]), &json!("kubectl:tester")),
         "{digest}"
     );
     let page = read("chen", "&format=html").await;
@@ -80,6 +81,8 @@ pub(crate) async fn what_binds_an_agency_is_one_page_with_who_set_it(world: Arc<
     let changed: Vec<&Value> =
         told.body["changed"].as_array().unwrap().iter().map(|change| &change["rule"]["id"]).collect();
     assert!(changed.contains(&&json!("labels.required")), "{told:?}");
+    let now = read("liu", "&format=json").await;
+    assert_eq!(rule(&now.body["rules"], "labels.required")["set"]["by"], "chen", "{now:?}");
     let refused = read("liu", "&against=1").await;
     assert_eq!((refused.status, &refused.body["errors"][0]["field"]), (400, &json!("against")), "{refused:?}");
 }
@@ -126,6 +129,7 @@ pub(crate) async fn what_is_found_is_told_and_a_rule_is_waived(world: Arc<World>
         .unwrap();
     let drift = eventually("the drift to be told", PATIENCE, || async { found("Drift").await?.first().cloned() }).await;
     assert!(drift["message"]["en"].as_str().unwrap().contains("by-hand") && drift["site"] == "dc-a", "{drift}");
+    assert_eq!(found("Drift").await.unwrap().len(), 1, "what is only made is no drift");
     // A profile that becomes stricter than what runs.
     spec["requiredLabels"] = json!(["gov.example/owner"]);
     change(&world, "watched", "stricter", &spec).await;

@@ -158,7 +158,11 @@ impl Cluster {
         let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch(manifest.name(), &parameters, &patch));
         match sent.await {
             Ok(Ok(made)) => {
-                self.upheld.set(&name, manifest.hash());
+                // What is new counts once the watch has shown it: until then it is missing, and nobody has deleted it.
+                match &observed {
+                    Some(_) => self.upheld.set(&name, manifest.hash()),
+                    None => self.upheld.forget(&name),
+                }
                 let about = reference(&made, &resource);
                 self.rendered.take_in(&name.kind, made);
                 if drifted.is_empty() {
@@ -348,5 +352,63 @@ fn check_owner(name: &ObjectName, observed: &DynamicObject, id: &str) -> Result<
         Some(bears) if bears == id => Ok(()),
         Some(bears) => Err(ApplyError::NotOurs { object: name.clone(), bears: format!("the id {bears}") }),
         None => Err(ApplyError::NotOurs { object: name.clone(), bears: "no id of Tandem's".to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use http::{Method, Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::Value;
+    use std::convert::Infallible;
+    use tandem_core::render;
+
+    fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn quota() -> Manifest {
+        let quota = json!({"cpu": "8", "memory": "8Gi", "storage": "8Gi", "pods": 20});
+        let environment = json!({"metadata": {"name": "health-prod"},
+                                 "spec": {"id": "e", "unit": "health", "quota": quota}});
+        let unit = json!({"metadata": {"name": "health"}, "spec": {
+            "id": "u", "displayName": {"zh": "卫健委"}, "level": "City", "securityProfile": "strict",
+            "budget": {"cpu": "8", "memory": "8Gi", "storage": "8Gi", "pods": 20, "environments": 1}}});
+        let profile = json!({"metadata": {"name": "strict"}, "spec": {
+            "displayName": {"zh": "等保二级"}, "mlpsLevel": 2, "podSecurity": "Baseline", "images": {}}});
+        render::environment(&read(environment), &read(unit), &read(profile)).unwrap().quota
+    }
+
+    /// A cluster whose API server takes everything as it is sent, and whose watch is late.
+    fn cluster() -> Cluster {
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            let (head, body) = request.into_parts();
+            let mut object: Value = serde_json::from_slice(&body.collect_bytes().await.unwrap()).unwrap();
+            if head.method == Method::PATCH {
+                object["metadata"]["uid"] = json!("1");
+            }
+            let body = Body::from(serde_json::to_vec(&object).unwrap());
+            Ok::<_, Infallible>(Response::new(body))
+        });
+        let leads: super::super::Guard = Arc::new(|| true);
+        Cluster::new("dc-a", "a-0", Client::new(service, "default"), 20, leads, Metrics::new().unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_the_watch_has_not_shown_yet_was_not_deleted() {
+        let (cluster, quota) = (cluster(), quota());
+        let apply = || cluster.apply("tandem/environment", "e", &quota);
+        for what in ["made", "made, and not seen yet"] {
+            assert_eq!(apply().await.unwrap(), Applied::Changed, "{what}");
+        }
+        let made: DynamicObject = read(quota.value().clone());
+        cluster.rendered.put("ResourceQuota", made);
+        assert_eq!(apply().await.unwrap(), Applied::Unchanged);
+        cluster.rendered.lose("ResourceQuota", "health-prod", "tandem");
+        assert_eq!(apply().await.unwrap(), Applied::Mended, "now it was deleted");
+        assert_eq!(apply().await.unwrap(), Applied::Changed, "told once");
     }
 }

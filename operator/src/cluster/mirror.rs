@@ -148,6 +148,13 @@ impl Mirror {
         self.objects.write().put(name, object);
     }
 
+    /// Forgets an object as its watch would.
+    #[cfg(test)]
+    pub(crate) fn lose(&self, kind: &str, namespace: &str, name: &str) {
+        let name = ObjectName { kind: kind.to_owned(), namespace: Some(namespace.to_owned()), name: name.to_owned() };
+        self.objects.write().remove(&name);
+    }
+
     /// Takes in an object as the API server answered a write with it, before the watch repeats it. Only where the same
     /// object is known: the answer to a write may be older than its deletion.
     pub fn take_in(&self, kind: &str, mut object: DynamicObject) {
