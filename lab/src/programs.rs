@@ -57,10 +57,7 @@ pub enum ProgramsError {
         package: &'static str,
     },
     /// The control plane was not built yet.
-    #[error(
-        "no control plane was built yet; run `make control-plane` (about 5 minutes, once), or set TANDEM_KUBE_BIN to a directory with kube-apiserver, \
-             kube-controller-manager and kube-scheduler of any version from 1.20 on"
-    )]
+    #[error("no control plane was built yet; {MEND}")]
     NotBuilt,
     /// A program cannot be run.
     #[error("a program cannot be run")]
