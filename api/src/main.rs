@@ -3,8 +3,7 @@
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tandem_api::config::{Config, LogFormat};
-use tracing_subscriber::EnvFilter;
+use tandem_api::config::Config;
 
 /// One replica of the agencies' API of one site.
 ///
@@ -16,6 +15,9 @@ struct Arguments {
     /// The configuration file (YAML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// This replica's name, for the log. In a pod it is the pod's.
+    #[arg(long, value_name = "NAME", env = "HOSTNAME")]
+    replica: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -24,11 +26,10 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Json => subscriber.json().init(),
-        LogFormat::Text => subscriber.init(),
+    let mut always = vec![("program", "tandem-api"), ("site", config.site.as_str())];
+    always.extend(arguments.replica.as_deref().map(|replica| ("replica", replica)));
+    if let Err(error) = tandem_logs::begin(config.log_format, &config.log_levels, &always) {
+        return fail(&error);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
