@@ -119,7 +119,7 @@ mod tests {
         mark(&mut untraced);
         assert_eq!(untraced, unit(), "outside of a request nothing is said");
         let trace = Trace::begun(5);
-        let work = async {
+        let work = async move {
             let mut objects = [unit(), json!({"kind": "EnvironmentRequest", "metadata": {"name": "r"}}), unit()];
             objects[2]["kind"] = json!("EnvironmentRequest");
             objects.iter_mut().for_each(mark);

@@ -2,6 +2,8 @@
 //! trace of the change that the arbiter holds, and a span of this site's own; docs/logs.md tells how one is followed.
 
 use crate::context::Context;
+use kube::api::ObjectMeta;
+use tandem_core::names::ANNOTATION_TRACE;
 use tandem_core::sync::{ObjectKey, Record, Versioned};
 use tandem_core::trace::Trace;
 use tracing::Span;
@@ -37,6 +39,11 @@ pub(crate) fn begins(trace: &Trace) {
 /// This site's step on a record of the arbiter: the same however often it is worked on.
 pub(crate) fn here(context: &Context, step: &'static str, record: &Versioned<Record>) -> Trace {
     record.value.trace().step(&[&context.config.site, step, &record.revision.to_string()])
+}
+
+/// The trace that somebody says an object was written in.
+pub(crate) fn said(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.annotations.as_ref()?.get(ANNOTATION_TRACE).map(String::as_str)
 }
 
 fn record_in(span: &Span, trace: &Trace) {

@@ -129,8 +129,7 @@ async fn send(
         published_at: now(),
         trace: None,
     };
-    let annotations = local.object.as_deref().and_then(|object| object.metadata.annotations.as_ref());
-    let said = annotations.and_then(|annotations| annotations.get(ANNOTATION_TRACE)).map(String::as_str);
+    let said = local.object.as_deref().and_then(|object| trace::said(&object.metadata));
     let trace = of_publication(&candidate, said, published);
     trace::begins(&trace.step(&[&context.config.site, "publish"]));
     candidate.trace = Some(trace.to_string());
