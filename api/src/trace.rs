@@ -71,7 +71,8 @@ pub(crate) async fn follow(State(random): State<Random>, request: Request, next:
     let answered = async move {
         let started = Instant::now();
         let response = next.run(request).await;
-        let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
+        let status = response.status().as_u16();
+        let seconds = (started.elapsed().as_secs_f64() * 1e3).round() / 1e3;
         let problem = response.extensions().get::<Problem>().map(Problem::slug);
         match problem {
             // Probes and scrapes: many, and all alike.

@@ -176,10 +176,10 @@ impl Reporter {
     }
 }
 
-/// How long ago a record was published, in seconds. The publisher's clock may be another's.
+/// How long ago a record was published, in seconds, to the millisecond. The publisher's clock may be another's.
 fn since_published(record: &Record, now: Timestamp) -> f64 {
     match record {
-        Record::Live(live) => now.duration_since(live.published_at).as_secs_f64().max(0.0),
+        Record::Live(live) => (now.duration_since(live.published_at).as_secs_f64() * 1e3).round().max(0.0) / 1e3,
         Record::Tombstone(_) => 0.0,
     }
 }
