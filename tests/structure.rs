@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// What each crate may depend on among Tandem's own, directly or not.
-const DRAWN: [(&str, &[&str]); 9] = [
+const DRAWN: [(&str, &[&str]); 10] = [
     ("tandem-crds", &[]),
     ("tandem-core", &["tandem-crds"]),
+    ("tandem-logs", &[]),
     ("tandem-arbiter", &["tandem-core", "tandem-crds"]),
-    ("tandem-operator", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
-    ("tandem-api", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
-    ("tandem-agent", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
+    ("tandem-operator", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
+    ("tandem-api", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
+    ("tandem-agent", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
     ("tandem-cli", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
     ("tandem-lab", &["tandem-crds"]),
     ("tandem-sim", &["tandem-arbiter", "tandem-core", "tandem-crds"]),

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tandem_logs::{Format, USUAL_LEVELS};
 
 /// The configuration file of one API replica. There is no password in it, and none by default.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,9 +40,13 @@ pub struct Config {
     /// How long requests may still take after the process was told to stop, in seconds.
     #[serde(default = "twenty")]
     pub drain_seconds: u64,
-    /// How log lines look.
+    /// How log lines look: `json` or `plain`.
     #[serde(default)]
-    pub log_format: LogFormat,
+    pub log_format: Format,
+    /// What is logged: a level, and levels of single parts, such as `info,tandem_api::acts=debug`. The environment's `RUST_LOG` stands
+    /// above it.
+    #[serde(default = "usual_levels")]
+    pub log_levels: String,
 }
 
 /// How to reach the arbiter.
@@ -182,15 +187,8 @@ impl Default for LimitsConfig {
     }
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// For people.
-    Text,
+fn usual_levels() -> String {
+    USUAL_LEVELS.to_owned()
 }
 
 fn ten() -> u64 {

@@ -23,4 +23,5 @@ pub mod routes;
 pub mod run;
 pub mod state;
 pub mod tls;
+mod trace;
 pub mod views;

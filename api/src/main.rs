@@ -4,8 +4,7 @@ use clap::Parser;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tandem_api::config::{Config, LogFormat};
-use tracing_subscriber::EnvFilter;
+use tandem_api::config::Config;
 
 /// One replica of the agencies' API of one site.
 ///
@@ -20,6 +19,9 @@ struct Arguments {
     /// The address to listen at, in place of the one in the file, whose port stays: replicas that share a file differ in it.
     #[arg(long, value_name = "IP")]
     listen_address: Option<IpAddr>,
+    /// This replica's name, for the log. In a pod it is the pod's.
+    #[arg(long, value_name = "NAME", env = "HOSTNAME")]
+    replica: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -31,11 +33,10 @@ fn main() -> ExitCode {
     if let Some(address) = arguments.listen_address {
         config.listen.set_ip(address);
     }
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Json => subscriber.json().init(),
-        LogFormat::Text => subscriber.init(),
+    let mut always = vec![("program", "tandem-api"), ("site", config.site.as_str())];
+    always.extend(arguments.replica.as_deref().map(|replica| ("replica", replica)));
+    if let Err(error) = tandem_logs::begin(config.log_format, &config.log_levels, &always) {
+        return fail(&error);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -17,3 +17,4 @@ pub mod policy;
 pub mod render;
 pub mod requests;
 pub mod sync;
+pub mod trace;

@@ -42,6 +42,9 @@ pub const ANNOTATION_SYNCED: &str = "tandem.dev/synced-hash";
 /// On objects that the API wrote: the name of the person who asked for it. It does not travel, and counts only where the API
 /// wrote last, see [`author`](crate::policy::author).
 pub const ANNOTATION_CHANGED_BY: &str = "tandem.dev/changed-by";
+/// On Tandem's objects: the trace (a `traceparent`) of the change that was last published or followed. Whoever writes an object
+/// may set another one; see [`of_publication`](crate::trace::of_publication).
+pub const ANNOTATION_TRACE: &str = "tandem.dev/trace";
 /// Finalizer through which alone a deletion becomes a tombstone.
 pub const FINALIZER: &str = "tandem.dev/published";
 

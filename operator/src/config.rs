@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tandem_core::policy::LEAST_DAYS;
 use tandem_core::requests::{RuleSettings, WARN_DAYS};
+use tandem_logs::{Format, USUAL_LEVELS};
 
 /// The configuration file of one operator replica.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,9 +61,13 @@ pub struct Config {
     /// How many days before an environment expires people are warned.
     #[serde(default = "warn_days")]
     pub expiry_warning_days: Vec<u16>,
-    /// How log lines look.
+    /// How log lines look: `json` or `plain`.
     #[serde(default)]
-    pub log_format: LogFormat,
+    pub log_format: Format,
+    /// What is logged: a level, and levels of single parts, such as `info,tandem_operator::sync=debug`. The environment's `RUST_LOG` stands
+    /// above it.
+    #[serde(default = "usual_levels")]
+    pub log_levels: String,
 }
 
 /// How to reach the arbiter.
@@ -87,17 +92,6 @@ pub struct TlsFiles {
     pub cert_file: PathBuf,
     /// The key, PEM.
     pub key_file: PathBuf,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// For people.
-    Text,
 }
 
 /// What requests a rule may approve.
@@ -146,6 +140,10 @@ fn warn_days() -> Vec<u16> {
 
 fn thirteen_months() -> u32 {
     400
+}
+
+fn usual_levels() -> String {
+    USUAL_LEVELS.to_owned()
 }
 
 fn two_seconds() -> u64 {
@@ -290,7 +288,7 @@ tls: {certFile: /c, keyFile: /k}
         assert_eq!(config.heartbeat(), Duration::from_secs(2));
         assert_eq!(config.deletion_grace_seconds, 86_400);
         assert_eq!(config.version_retention_days, 400);
-        assert_eq!(config.log_format, LogFormat::Json);
+        assert_eq!(config.log_format, Format::Json);
     }
 
     #[test]

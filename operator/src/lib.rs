@@ -31,3 +31,4 @@ pub mod run;
 mod shared;
 pub mod status;
 pub mod sync;
+mod trace;

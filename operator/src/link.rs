@@ -580,7 +580,9 @@ impl Link {
             for seen in self.arbiter.list_status(site).await?.entries {
                 match seen.value {
                     Ok(value) => reports.push((site.clone(), seen.key.object, Versioned::new(seen.revision, value))),
-                    Err(error) => tracing::warn!(key = %seen.key.object, site, %error, "a report cannot be read"),
+                    Err(error) => {
+                        tracing::warn!(key = %seen.key.object, of_site = site, %error, "a report cannot be read")
+                    }
                 }
             }
         }

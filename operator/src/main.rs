@@ -4,8 +4,7 @@ use clap::Parser;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tandem_operator::config::{Config, LogFormat};
-use tracing_subscriber::EnvFilter;
+use tandem_operator::config::Config;
 
 /// One operator replica of one site.
 ///
@@ -34,11 +33,9 @@ fn main() -> ExitCode {
     if let Some(address) = arguments.listen_address {
         config.listen.set_ip(address);
     }
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Json => subscriber.json().init(),
-        LogFormat::Text => subscriber.init(),
+    let always = [("program", "tandem-operator"), ("site", &config.site), ("replica", &config.replica)];
+    if let Err(error) = tandem_logs::begin(config.log_format, &config.log_levels, &always) {
+        return fail(&error);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -12,6 +12,7 @@ mod refusals;
 mod requests;
 mod security;
 mod steady;
+mod traces;
 mod world;
 
 use tandem_tests::{runner, tests};
@@ -42,6 +43,7 @@ fn main() {
         agencies::what_is_asked_for_is_decided_and_carried_out,
         agencies::the_command_line_asks_decides_and_watches,
         agencies::a_group_is_moved_over_the_api_of_either_site,
+        traces::one_trace_goes_from_the_request_to_ready_in_both_sites,
         security::what_binds_an_agency_is_one_page_with_who_set_it,
         security::what_is_found_is_told_and_a_rule_is_waived,
         agencies::a_killed_api_and_a_killed_issuer_come_back,

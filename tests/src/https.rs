@@ -1,7 +1,7 @@
 //! The agencies' API and its issuer as people on the host ask them: over HTTPS, verified, with a certificate or a token.
 
 use crate::Lab;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -36,6 +36,7 @@ pub struct Caller {
     client: Client<HttpsConnector<HttpConnector>, Full<bytes::Bytes>>,
     address: String,
     token: Option<String>,
+    traceparent: Option<String>,
 }
 
 /// What was answered.
@@ -47,6 +48,8 @@ pub struct Answer {
     pub media: String,
     /// Where it is to be looked, or asked, next.
     pub location: Option<String>,
+    /// The trace that the answer belongs to.
+    pub traceparent: Option<String>,
     /// The body; null where it is no JSON.
     pub body: Value,
     /// The body as it came.
@@ -105,7 +108,7 @@ impl Caller {
             }
         };
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
-        Self { client: Client::builder(TokioExecutor::new()).build(connector), address, token: None }
+        Self { client: Client::builder(TokioExecutor::new()).build(connector), address, token: None, traceparent: None }
     }
 
     /// The address that is asked.
@@ -118,6 +121,12 @@ impl Caller {
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same, as a step of a trace (W3C Trace Context).
+    #[must_use]
+    pub fn with_trace(&self, traceparent: &str) -> Self {
+        Self { traceparent: Some(traceparent.to_owned()), ..self.clone() }
     }
 
     /// What is at a path.
@@ -184,16 +193,27 @@ impl Caller {
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
+        if let Some(traceparent) = &self.traceparent {
+            request = request.header("traceparent", traceparent);
+        }
         let request = request.body(Full::from(body)).map_err(|error| error.to_string())?;
         let answered = async {
             let response = self.client.request(request).await.map_err(|error| format!("{error:?}"))?;
             let header = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
             let (status, location) = (response.status().as_u16(), header(LOCATION));
+            let traceparent = header(HeaderName::from_static("traceparent"));
             let media = header(CONTENT_TYPE).unwrap_or_default();
             let body =
                 Limited::new(response.into_body(), LONGEST).collect().await.map_err(|error| error.to_string())?;
             let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-            Ok(Answer { status, media, location, body: serde_json::from_str(&text).unwrap_or_default(), text })
+            Ok(Answer {
+                status,
+                media,
+                location,
+                traceparent,
+                body: serde_json::from_str(&text).unwrap_or_default(),
+                text,
+            })
         };
         tokio::time::timeout(PATIENCE, answered).await.map_err(|_| format!("no answer within {PATIENCE:?}"))?
     }

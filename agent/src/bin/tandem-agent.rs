@@ -7,8 +7,8 @@ use std::time::Duration;
 use tandem_agent::agent::{Keeper, follow, listen};
 use tandem_agent::tls::HttpsClient;
 use tandem_arbiter::clock::{BootClock, boot_id};
+use tandem_logs::Options;
 use tokio::task::JoinSet;
-use tracing_subscriber::EnvFilter;
 
 /// Keeps a database's gate file: fresh while this site is active for the group, and expired as soon as nobody says so.
 ///
@@ -37,12 +37,16 @@ struct Arguments {
     /// How long a gate may take to answer, in milliseconds.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     timeout_ms: u64,
+    #[command(flatten)]
+    logs: Options,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let always = [("program", "tandem-agent"), ("group", arguments.group.as_str())];
+    if let Err(error) = arguments.logs.begin(&always) {
+        return wrongly(&error);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,6 +55,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[allow(clippy::print_stderr)] // before there is a log
+fn wrongly(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(2)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {

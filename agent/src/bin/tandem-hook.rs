@@ -9,8 +9,8 @@ use tandem_agent::hook::{Config, Service, follow, service};
 use tandem_agent::tls::{Files, HttpsClient, server};
 use tandem_arbiter::clock::{BootClock, boot_id};
 use tandem_core::failover::Role;
+use tandem_logs::Options;
 use tokio::task::JoinSet;
-use tracing_subscriber::EnvFilter;
 
 /// Keeps an append-only list of numbers at one site, and follows the other site's as a standby.
 ///
@@ -60,6 +60,8 @@ struct Arguments {
     /// The agent's socket.
     #[arg(long, value_name = "FILE")]
     agent: PathBuf,
+    #[command(flatten)]
+    logs: Options,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,8 +74,10 @@ enum First {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let always = [("program", "tandem-hook"), ("group", arguments.group.as_str())];
+    if let Err(error) = arguments.logs.begin(&always) {
+        return wrongly(&error);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,6 +86,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[allow(clippy::print_stderr)] // before there is a log
+fn wrongly(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    ExitCode::from(2)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {

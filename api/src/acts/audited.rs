@@ -4,6 +4,7 @@ use crate::identity::{Principal, Via};
 use crate::objects::ObjectRef;
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::trace;
 use tandem_arbiter::arbiter::Completion;
 use tandem_core::audit::{Actor, Draft, Outcome};
 
@@ -52,7 +53,7 @@ pub(crate) async fn audited<T, F: Future<Output = Result<T, Problem>>>(
         after: deed.after.clone(),
         outcome: Outcome::Begun,
         begun: None,
-        trace: None,
+        trace: trace::current().map(|trace| trace.trace_id()),
     };
     let receipt = state.coordination.audit_begin(draft).await?;
     let result = act.await;

@@ -3,6 +3,7 @@
 use super::key::Call;
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::trace;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
@@ -75,7 +76,7 @@ where
         Place::Anywhere => 0,
     };
     let own = state.clone();
-    let task = state.running.spawn(async move { claimed(&own, call, authority, work).await });
+    let task = state.running.spawn(trace::carried_on(async move { claimed(&own, call, authority, work).await }));
     task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "what was to be done ended early");
         Err(Problem::Internal)

@@ -13,7 +13,7 @@ use tandem_api::config::LimitsConfig;
 use tandem_api::issuer::{IssuerState, People, Secrets, SigningKey, router};
 use tandem_api::run::serve;
 use tandem_api::tls::server_config;
-use tracing_subscriber::EnvFilter;
+use tandem_logs::Options;
 
 /// A small issuer of tokens, for the lab only: anything real has an identity provider of its own.
 ///
@@ -44,12 +44,15 @@ struct Arguments {
     /// The people: a YAML list of name, unit, roles, groups and secret (true or false).
     #[arg(long, value_name = "FILE")]
     people: PathBuf,
+    #[command(flatten)]
+    logs: Options,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Err(error) = arguments.logs.begin(&[("program", "tandem-issuer")]) {
+        return fail(&error);
+    }
     match prepare(&arguments).and_then(|app| run(&arguments, app)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&*error),

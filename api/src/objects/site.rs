@@ -323,6 +323,7 @@ impl Site {
             annotations: BTreeMap::new(),
             origin: Origin { site: "dc-a".to_owned(), uid: uid.to_owned(), generation },
             published_at: Timestamp::UNIX_EPOCH,
+            trace: None,
         });
         let put = Op::put(Key::Spec(key.clone()), &record);
         self.store.apply(&Txn { then: vec![put], ..Txn::default() }).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::chain::Chain;
 use crate::problem::{Fault, FieldFault, Problem};
+use crate::trace;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::Api;
@@ -134,7 +135,7 @@ pub async fn create<K: Serialize + DeserializeOwned>(
     key: &ObjectRef,
     object: &K,
 ) -> Result<K, WriteError> {
-    typed(writer.create(key, plain(object)?).await?)
+    typed(writer.create(key, marked(object)?).await?)
 }
 
 /// Replaces an object as it was read.
@@ -146,7 +147,14 @@ pub async fn replace<K: Serialize + DeserializeOwned>(
     key: &ObjectRef,
     object: &K,
 ) -> Result<K, WriteError> {
-    typed(writer.replace(key, plain(object)?).await?)
+    typed(writer.replace(key, marked(object)?).await?)
+}
+
+/// As it is written: with the trace that writes it.
+fn marked<K: Serialize>(object: &K) -> Result<Value, WriteError> {
+    let mut object = plain(object)?;
+    trace::mark(&mut object);
+    Ok(object)
 }
 
 fn plain<K: Serialize>(object: &K) -> Result<Value, WriteError> {

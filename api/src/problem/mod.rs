@@ -13,6 +13,7 @@ mod tests;
 pub use failovers::Declined;
 pub use language::{language_of, localise};
 
+use crate::trace;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -382,6 +383,7 @@ impl Problem {
             errors,
             address,
             reason,
+            trace: trace::current().map(|trace| trace.trace_id()),
         }
     }
 
@@ -446,6 +448,9 @@ pub struct ProblemBody {
     /// Why the rules do not allow it, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The trace of the request: by it everything that was logged about it is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// The status of what the rules of requests do not allow.

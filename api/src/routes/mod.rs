@@ -27,6 +27,7 @@ use crate::limits::{self, Limits};
 use crate::metrics;
 use crate::problem::{Problem, localise};
 use crate::state::AppState;
+use crate::trace;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -86,7 +87,7 @@ pub fn router(state: AppState, identity: Identity, limits: &Limits) -> Router {
         .0
         .route_layer(from_fn_with_state(limits.clone(), limits::inner))
         .route_layer(from_fn_with_state(identity, sign_in));
-    let counted = state.metrics.clone();
+    let (counted, random) = (state.metrics.clone(), state.random.clone());
     Router::new()
         .merge(signed_in)
         .merge(open().split_for_parts().0)
@@ -99,4 +100,5 @@ pub fn router(state: AppState, identity: Identity, limits: &Limits) -> Router {
         .layer(from_fn(localise))
         .layer(from_fn(headers::harden))
         .layer(from_fn_with_state(counted, metrics::count))
+        .layer(from_fn_with_state(random, trace::follow))
 }

@@ -148,6 +148,25 @@ mod tests {
     }
 
     #[test]
+    fn a_site_one_minor_release_apart_reads_the_same_record() {
+        let key = ObjectKey::cluster(Kind::Unit, "audit");
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut value = json!({
+            "schema": 1, "state": "Live", "id": "1", "kind": "Unit", "name": "audit", "spec": {"id": "1"},
+            "origin": {"site": "dc-a", "uid": "u", "generation": 1}, "publishedAt": "2026-01-01T00:00:00Z",
+        });
+        // Of a release that knew no traces: it is read, and both sites give it the same one.
+        let older = decode_spec(&key, value.to_string().as_bytes()).unwrap();
+        assert!(matches!(&older, Record::Live(live) if live.trace.is_none()));
+        // Of a release that knows more than this one: what is not known is passed over.
+        value["trace"] = json!(trace);
+        value["ofTomorrow"] = json!({"and": "more"});
+        let newer = decode_spec(&key, value.to_string().as_bytes()).unwrap();
+        assert_eq!(newer.trace().to_string(), trace);
+        assert_ne!(newer.trace(), older.trace());
+    }
+
+    #[test]
     fn a_record_under_a_foreign_key_is_refused() {
         let tombstone = Record::Tombstone(Tombstone {
             id: "1".into(),

@@ -45,24 +45,53 @@ struct End {
 /// # Errors
 /// [`Broken`]: they are not a chain, or there are none.
 pub fn to_file(start: &Head, site: &str, entries: &[Entry]) -> Result<String, Broken> {
-    let mut head = start.clone();
-    let beginning = Beginning {
-        audit: MARK.to_owned(),
-        first: start.seq + 1,
-        previous: start.hash.clone(),
-        site: site.to_owned(),
-        version: VERSION,
-    };
-    let mut text = written(&beginning);
+    let (mut writing, mut text) = Writing::begin(start, site);
     for entry in entries {
-        head = link(&head, site, entry)?;
-        text.push_str(&written(&Line { entry: entry.clone(), hash: head.hash.clone() }));
+        text.push_str(&writing.entry(entry)?);
     }
     if entries.is_empty() {
         return Err(Broken { seq: start.seq + 1, why: Flaw::Empty });
     }
-    text.push_str(&written(&End { head }));
+    text.push_str(&writing.end().1);
     Ok(text)
+}
+
+/// A file that is written piece by piece, for chains that do not fit into memory. Each step gives the text that comes next.
+#[derive(Clone, Debug)]
+pub struct Writing {
+    head: Head,
+    site: String,
+}
+
+impl Writing {
+    /// Begins the file of the entries that follow `start`.
+    #[must_use]
+    pub fn begin(start: &Head, site: &str) -> (Self, String) {
+        let beginning = Beginning {
+            audit: MARK.to_owned(),
+            first: start.seq + 1,
+            previous: start.hash.clone(),
+            site: site.to_owned(),
+            version: VERSION,
+        };
+        (Self { head: start.clone(), site: site.to_owned() }, written(&beginning))
+    }
+
+    /// Goes on with an entry.
+    ///
+    /// # Errors
+    /// [`Broken`]: it does not follow the one before.
+    pub fn entry(&mut self, entry: &Entry) -> Result<String, Broken> {
+        self.head = link(&self.head, &self.site, entry)?;
+        Ok(written(&Line { entry: entry.clone(), hash: self.head.hash.clone() }))
+    }
+
+    /// Ends the file; beside its text, the head that it ends with.
+    #[must_use]
+    pub fn end(self) -> (Head, String) {
+        let text = written(&End { head: self.head.clone() });
+        (self.head, text)
+    }
 }
 
 fn written<T: Serialize>(line: &T) -> String {

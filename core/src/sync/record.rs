@@ -72,6 +72,10 @@ pub struct SpecRecord {
     pub origin: Origin,
     /// When it was published, by the publisher's wall clock; for people, never for decisions.
     pub published_at: Timestamp,
+    /// The trace that the change belongs to, as a `traceparent`; for people, never for decisions. A release that does not know
+    /// it passes over it, and what was published by one has none; see [`Record::trace`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// What remains of a deleted object until every site has applied its deletion.

@@ -129,6 +129,7 @@ mod tests {
             spec,
             origin: Origin { site: "dc-a".into(), uid: "u".into(), generation: 1 },
             published_at: Timestamp::UNIX_EPOCH,
+            trace: None,
         }
     }
 

@@ -1,8 +1,8 @@
 //! `Application`: its workloads and what belongs to them, at active or standby strength by its group's record.
 
-use super::{ProvisionError, environment};
+use super::{ProvisionError, applied, environment};
 use crate::chain::Chain;
-use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
+use crate::cluster::{Applied, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::failover::Provisioned;
 use crate::index::group_of;
@@ -39,10 +39,10 @@ pub(super) async fn reconcile(context: &Context, application: &Application) -> R
     let namespace = environment.metadata.name.as_deref().unwrap_or_default();
     let secrets = rendered.secrets.clone();
     let adopted = rendered.adopted.clone();
-    let mut keep = BTreeSet::new();
+    let (mut keep, mut changed) = (BTreeSet::new(), 0);
     let mut workloads = Vec::new();
     for manifest in rendered.into_manifests() {
-        context.cluster.apply(MANAGER, id, &manifest).await?;
+        changed += usize::from(context.cluster.apply(MANAGER, id, &manifest).await? != Applied::Unchanged);
         let name = ObjectName {
             kind: manifest.kind().to_owned(),
             namespace: Some(namespace.to_owned()),
@@ -53,11 +53,12 @@ pub(super) async fn reconcile(context: &Context, application: &Application) -> R
         }
         keep.insert(name);
     }
-    context.cluster.prune(id, &keep).await?;
+    let pruned = context.cluster.prune(id, &keep).await?;
     for scale in &adopted {
-        context.cluster.scale(namespace, scale).await?;
+        changed += usize::from(context.cluster.scale(namespace, scale).await? != Applied::Unchanged);
         workloads.push(Workload::adopted(namespace, scale));
     }
+    applied(changed, pruned);
     let missing = missing_secrets(context, namespace, &secrets).await;
     let report = judge(context, &workloads, &missing);
     let name = application.metadata.name.as_deref().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `Environment`: a namespace with its quota, limits, policies, roles and service account.
 
-use super::ProvisionError;
-use crate::cluster::ObjectName;
+use super::{ProvisionError, applied};
+use crate::cluster::{Applied, ObjectName};
 use crate::context::Context;
 use crate::requests::seen_use;
 use crate::status::Report;
@@ -27,16 +27,16 @@ pub(super) async fn reconcile(context: &Context, environment: &Environment) -> R
     };
     let rendered = render::environment(environment, &surroundings.unit, &surroundings.profile)?;
     let id = environment.spec.id.as_deref().unwrap_or_default();
-    let mut keep = BTreeSet::new();
+    let (mut keep, mut changed) = (BTreeSet::new(), 0);
     for manifest in rendered.into_manifests() {
-        context.cluster.apply(MANAGER, id, &manifest).await?;
+        changed += usize::from(context.cluster.apply(MANAGER, id, &manifest).await? != Applied::Unchanged);
         keep.insert(ObjectName {
             kind: manifest.kind().to_owned(),
             namespace: manifest.namespace().map(str::to_owned),
             name: manifest.name().to_owned(),
         });
     }
-    context.cluster.prune(id, &keep).await?;
+    applied(changed, context.cluster.prune(id, &keep).await?);
     Ok(match seen_use(context, environment.metadata.name.as_deref().unwrap_or_default()) {
         Some(used) => Report::ready().with_detail(json!({"used": used})),
         None => Report::ready(),

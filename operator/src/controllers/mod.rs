@@ -21,12 +21,14 @@ use crate::index::typed;
 use crate::queue::Outcome;
 use crate::status::Report;
 use crate::sync;
+use crate::trace;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tandem_core::render::RenderError;
 use tandem_core::sync::{ObjectKey, Record, SpecRecord};
 use tandem_crds::status::Reason;
 use tandem_crds::{Application, Environment, Kind, TandemKind};
+use tracing::Instrument;
 
 /// How soon to look again at what only time or somebody else can mend.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -50,6 +52,11 @@ pub enum ProvisionError {
 
 /// Brings this site in line with the record of one object, and reports.
 pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
+    let work = trace::work_on(&context, "apply", &key);
+    bring_in_line(context, key).instrument(work).await
+}
+
+async fn bring_in_line(context: Context, key: ObjectKey) -> Outcome {
     // Put to rest, a site has no leader; see `at_rest`.
     let rests = key.kind == Kind::Application && context.at_rest();
     if !context.link.standing().leads && !rests {
@@ -101,6 +108,13 @@ pub async fn provision(context: Context, key: ObjectKey) -> Outcome {
             context.progress.done(&key, record.revision);
             Outcome::After(LOOK_AGAIN)
         }
+    }
+}
+
+/// Says how many objects were made, changed or taken away, where any were.
+fn applied(changed: usize, pruned: usize) {
+    if changed + pruned > 0 {
+        tracing::info!(changed, pruned, "applied");
     }
 }
 

@@ -87,8 +87,10 @@ pub async fn run_peers(link: Link, sites: Vec<String>) {
         for site in sites.iter().filter(|site| *site != link.site()) {
             match tokio::time::timeout(limit, read_members(&link, site)).await {
                 Ok(Ok(read)) => link.peers().read(link.uptime(), &read),
-                Ok(Err(error)) => tracing::debug!(site, error = %Chain(&error), "heartbeats could not be read"),
-                Err(_) => tracing::debug!(site, "heartbeats could not be read in time"),
+                Ok(Err(error)) => {
+                    tracing::debug!(of_site = site, error = %Chain(&error), "heartbeats could not be read")
+                }
+                Err(_) => tracing::debug!(of_site = site, "heartbeats could not be read in time"),
             }
         }
     }

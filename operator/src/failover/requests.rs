@@ -9,6 +9,7 @@ use crate::audit::wrote;
 use crate::chain::Chain;
 use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
+use crate::trace;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::watcher;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tandem_arbiter::records::{RequestRecord, Versioned};
 use tandem_arbiter::txn::Scribe;
 use tandem_core::failover::{AcceptDataLoss, Approval, ExecutionKind, Reason};
+use tandem_core::trace::Trace;
 use tandem_crds::validation::broken_rules;
 use tandem_crds::{Failover, FailoverSelector, FailoverStatus, FailoverType, GroupMove, Why};
 
@@ -170,8 +172,9 @@ async fn reconcile(
         None => match resolve(context, picture, failover) {
             Ok(record) => match put(context, failover, id, None, &record).await? {
                 Ok(record) => {
+                    let trace_id = trace::said(&failover.metadata).and_then(Trace::parse).map(|trace| trace.trace_id());
                     tracing::info!(
-                        request = id, kind = ?record.kind, from = record.from, to = record.to, groups = record.groups.len(),
+                        trace_id, request = id, kind = ?record.kind, from = record.from, to = record.to, groups = record.groups.len(),
                         by = record.by, reason = record.reason, "asked for"
                     );
                     shown::status(context, picture, id, &record, &standing)

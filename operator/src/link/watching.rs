@@ -47,7 +47,7 @@ impl Watching {
                         report: Versioned::new(moved.revision, value),
                     }),
                     Some(Err(error)) => {
-                        tracing::warn!(key = %moved.key.object, site = moved.key.site, %error, "a report cannot be read");
+                        tracing::warn!(key = %moved.key.object, of_site = moved.key.site, %error, "a report cannot be read");
                         None
                     }
                     None => None,

@@ -4,6 +4,7 @@ use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::index::typed;
+use crate::trace;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -13,14 +14,18 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_core::check::World;
+use tandem_core::names::ANNOTATION_TRACE;
 use tandem_core::requests::{Obstacle, Outcome, Scene, demands_security, outcome};
 use tandem_core::sync::{ObjectKey, Record};
 use tandem_crds::{EnvironmentRequest, Kind, RequestPhase};
+use tracing::Instrument;
 
 /// How often it is looked for something to carry out.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long what was written is given to be published, before it is written again.
 const SETTLES: Duration = Duration::from_secs(5);
+/// The step of a request's trace to which belongs what it makes.
+const STEP: &str = "carry-out";
 /// The field manager of what a request makes.
 pub(super) const MANAGER: &str = tandem_core::audit::CARRIES_OUT_MANAGER;
 
@@ -49,9 +54,13 @@ pub async fn run_carrying_out(context: Context) {
                 continue;
             }
             written.insert(name.clone(), now);
-            if let Err(error) = carry_out(&context, &name, work).await {
-                tracing::warn!(request = name, error, "an approved request is not carried out yet");
-            }
+            let surroundings = trace::work_on(&context, STEP, &key(&name));
+            let carried_out = async {
+                if let Err(error) = carry_out(&context, &name, work).await {
+                    tracing::warn!(request = name, error, "an approved request is not carried out yet");
+                }
+            };
+            carried_out.instrument(surroundings).await;
         }
     }
 }
@@ -151,7 +160,7 @@ async fn carry_out(context: &Context, name: &str, work: Outcome) -> Result<(), S
                     // It is not published, and says why: writing it again changes nothing about that.
                     return Ok(());
                 }
-                apply(context, &key, json!({"spec": environment.spec})).await?;
+                apply(context, name, &key, json!({"spec": environment.spec})).await?;
                 tracing::info!(request = name, %key, "an approved request makes or changes an environment");
             }
             for application in applications {
@@ -173,7 +182,7 @@ async fn carry_out(context: &Context, name: &str, work: Outcome) -> Result<(), S
                     continue;
                 }
                 let labels = application.metadata.labels.clone().unwrap_or_default();
-                apply(context, &key, json!({"metadata": {"labels": labels}, "spec": application.spec})).await?;
+                apply(context, name, &key, json!({"metadata": {"labels": labels}, "spec": application.spec})).await?;
                 tracing::info!(request = name, %key, "an approved request makes an application");
             }
             Ok(())
@@ -226,7 +235,8 @@ fn same<S: Serialize>(one: &S, other: &S) -> bool {
     content(one) == content(other)
 }
 
-async fn apply(context: &Context, key: &ObjectKey, content: Value) -> Result<(), String> {
+/// Writes what a request makes, in the request's own trace.
+async fn apply(context: &Context, request: &str, key: &ObjectKey, content: Value) -> Result<(), String> {
     let resource = Cluster::own_resource(key.kind);
     let mut object = json!({
         "apiVersion": resource.api_version, "kind": resource.kind,
@@ -234,6 +244,9 @@ async fn apply(context: &Context, key: &ObjectKey, content: Value) -> Result<(),
     });
     if let Some(labels) = content.pointer("/metadata/labels") {
         object["metadata"]["labels"] = labels.clone();
+    }
+    if let Some(record) = context.index.record(&self::key(request)) {
+        object["metadata"]["annotations"] = json!({ANNOTATION_TRACE: trace::here(context, STEP, &record).to_string()});
     }
     object["spec"] = content["spec"].clone();
     let api = context.cluster.api(&resource, key.namespace.as_deref());

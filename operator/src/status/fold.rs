@@ -7,7 +7,9 @@ use crate::context::Context;
 use crate::index::{SiteReport, group_of};
 use crate::queue::Outcome;
 use crate::requests;
+use crate::trace;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ use tandem_crds::{
     Application, Capacity, DataCentre, Environment, EnvironmentRequest, FailoverGroup, GroupPhase, Kind, Member,
     SecurityProfile, TandemKind, Unit,
 };
+use tracing::Instrument;
 
 /// Why a status was not written.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,11 @@ enum FoldError {
 
 /// Folds what is known of one object into the status of the object in this site.
 pub async fn fold(context: Context, key: ObjectKey) -> Outcome {
+    let work = trace::work_on(&context, "status", &key);
+    fold_one(context, key).instrument(work).await
+}
+
+async fn fold_one(context: Context, key: ObjectKey) -> Outcome {
     let result = match key.kind {
         Kind::DataCentre => fold_kind::<DataCentre>(&context, &key, data_centre).await,
         Kind::SecurityProfile => fold_kind::<SecurityProfile>(&context, &key, |_, _, _| {}).await,
@@ -90,8 +98,24 @@ async fn fold_kind<K: TandemKind>(
         return Ok(Some(wait));
     }
     write(&context.cluster, key, &status).await?;
+    changed(standing.conditions(), status.conditions());
     context.settling.forget(key);
     Ok(None)
+}
+
+/// Says that people read another status now: loudly where it changes whether the object is in order.
+fn changed(before: &[Condition], after: &[Condition]) {
+    let ready = |conditions: &[Condition]| {
+        let found = conditions.iter().find(|condition| condition.type_ == READY)?;
+        Some((found.status.clone(), found.reason.clone()))
+    };
+    let (was, is) = (ready(before), ready(after));
+    if was == is {
+        tracing::debug!("status changed");
+    } else {
+        let (ready, reason) = is.unwrap_or_default();
+        tracing::info!(ready, reason, "status changed");
+    }
 }
 
 fn is_passing(reason: Reason) -> bool {

@@ -3,6 +3,7 @@
 use crate::chain::Chain;
 use crate::context::Context;
 use crate::index::Index;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +93,8 @@ pub struct Reporter {
     site: String,
     index: Arc<Index>,
     pending: Arc<Mutex<BTreeMap<ObjectKey, Pending>>>,
+    /// Of which record it was told that the object is ready.
+    told: Arc<Mutex<BTreeMap<ObjectKey, i64>>>,
     added: Arc<Notify>,
 }
 
@@ -105,7 +108,7 @@ impl Reporter {
     /// A reporter for a site that has nothing to report yet.
     #[must_use]
     pub fn new(site: &str, index: Arc<Index>) -> Self {
-        Self { site: site.to_owned(), index, pending: Arc::default(), added: Arc::default() }
+        Self { site: site.to_owned(), index, pending: Arc::default(), told: Arc::default(), added: Arc::default() }
     }
 
     /// Reports how an object stands. What the arbiter has already is not written again, and what is merely on its way is
@@ -114,6 +117,10 @@ impl Reporter {
         let passing = matches!(report.reason, Reason::Progressing | Reason::PodsNotReady);
         let record = report.into_record(of.value.id(), of.revision);
         let written = self.index.reports(key).remove(&self.site).map(|held| held.value);
+        if self.becomes_ready(key, written.as_ref(), &record) {
+            let elapsed_seconds = since_published(&of.value, now());
+            tracing::info!(revision = of.revision, elapsed_seconds, "ready");
+        }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if written.as_ref() == Some(&record) {
             pending.remove(key);
@@ -133,9 +140,20 @@ impl Reporter {
         self.added.notify_one();
     }
 
+    /// Whether an object is ready for a record for the first time: neither was that written, nor told since the start.
+    fn becomes_ready(&self, key: &ObjectKey, written: Option<&StatusRecord>, record: &StatusRecord) -> bool {
+        let revision = record.spec_revision;
+        if !record.ready || written.is_some_and(|written| written.ready && written.spec_revision >= revision) {
+            return false;
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(key.clone(), revision).is_none_or(|before| before < revision)
+    }
+
     /// Drops what was to be reported of an object that is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     fn due(&self, now: Instant) -> Vec<(ObjectKey, StatusRecord)> {
@@ -156,6 +174,19 @@ impl Reporter {
             }
         }
     }
+}
+
+/// How long ago a record was published, in seconds, to the millisecond. The publisher's clock may be another's.
+fn since_published(record: &Record, now: Timestamp) -> f64 {
+    match record {
+        Record::Live(live) => (now.duration_since(live.published_at).as_secs_f64() * 1e3).round().max(0.0) / 1e3,
+        Record::Tombstone(_) => 0.0,
+    }
+}
+
+#[allow(clippy::disallowed_methods)] // an edge: the time is for people who read the log, and decides nothing
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Writes reports to the arbiter, gathered, for ever; only while this replica leads.
@@ -191,5 +222,51 @@ pub async fn run_reporter(context: Context) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tandem_core::sync::{Origin, SpecRecord};
+    use tandem_crds::Kind;
+
+    fn record(published_at: Timestamp) -> Record {
+        Record::Live(SpecRecord {
+            id: "1".into(),
+            key: ObjectKey::cluster(Kind::Unit, "health"),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            spec: json!({}),
+            origin: Origin { site: "dc-a".into(), uid: "u".into(), generation: 1 },
+            published_at,
+            trace: None,
+        })
+    }
+
+    #[test]
+    fn ready_is_told_once_for_each_record_also_over_restarts() {
+        let said = |revision, ready: bool| {
+            let report = if ready { Report::ready() } else { Report::not_ready(Reason::PodsNotReady, "no") };
+            report.into_record("1", revision)
+        };
+        let key = ObjectKey::cluster(Kind::Unit, "health");
+        let reporter = || Reporter::new("dc-a", Arc::default());
+        let first = reporter();
+        assert!(!first.becomes_ready(&key, None, &said(5, false)));
+        assert!(first.becomes_ready(&key, None, &said(5, true)));
+        assert!(!first.becomes_ready(&key, None, &said(5, true)), "the arbiter has not answered yet");
+        assert!(!first.becomes_ready(&key, Some(&said(5, false)), &said(5, true)), "a pod that was away is back");
+        assert!(first.becomes_ready(&key, Some(&said(5, true)), &said(6, true)));
+        assert!(!reporter().becomes_ready(&key, Some(&said(6, true)), &said(6, true)), "after a restart");
+        first.forget(&key);
+        assert!(first.becomes_ready(&key, None, &said(7, true)), "another object of the name");
+    }
+
+    #[test]
+    fn what_was_published_by_a_clock_that_is_ahead_is_not_negative() {
+        let at = |millisecond| Timestamp::from_millisecond(millisecond).unwrap();
+        assert!((since_published(&record(at(1_000)), at(3_500)) - 2.5).abs() < 1e-9);
+        assert!(since_published(&record(at(9_000)), at(3_500)).abs() < f64::EPSILON);
     }
 }

@@ -6,11 +6,12 @@ use crate::audit::wrote;
 use crate::cluster::{Cluster, reference};
 use crate::context::Context;
 use crate::queue::Outcome;
+use crate::trace;
 use kube::runtime::events::EventType;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tandem_core::check::Problem;
-use tandem_core::sync::{ConflictSeed, FollowPlan, ObjectKey, Record, SpecRecord, plan_follow};
+use tandem_core::sync::{ConflictSeed, FollowPlan, ObjectKey, Record, SpecRecord, Versioned, plan_follow};
 use tandem_crds::status::Reason;
 
 /// Brings one object in line with its record.
@@ -18,6 +19,9 @@ pub(super) async fn follow(context: &Context, key: &ObjectKey) -> Result<Outcome
     let mut local = Local::look(context, key);
     let record = context.index.record(key);
     let plan = plan_follow(&context.config.site, record.as_ref(), local.view().as_ref());
+    if let Some(record) = &record {
+        trace::belongs_to(context, "follow", record);
+    }
     let mut problems = Vec::new();
     let live = record.as_ref().and_then(|held| match &held.value {
         Record::Live(live) => Some((live, held.revision)),
@@ -29,16 +33,21 @@ pub(super) async fn follow(context: &Context, key: &ObjectKey) -> Result<Outcome
     }
     match plan {
         FollowPlan::Nothing => {}
-        FollowPlan::Create => create(&mut local, live).await?,
+        FollowPlan::Create => {
+            create(&mut local, live).await?;
+            followed(record.as_ref(), "create");
+        }
         FollowPlan::Update { conflict } => {
             keep(context, &local, conflict).await?;
             if let Some((live, revision)) = live {
                 local.overwrite(live, revision).await?;
+                followed(record.as_ref(), "update");
             }
         }
         FollowPlan::Delete { conflict } | FollowPlan::RemoveUnauthorised { conflict } => {
             keep(context, &local, conflict).await?;
             local.delete().await?;
+            followed(record.as_ref(), "delete");
         }
         FollowPlan::Recreate { conflict } => {
             keep(context, &local, conflict).await?;
@@ -50,6 +59,7 @@ pub(super) async fn follow(context: &Context, key: &ObjectKey) -> Result<Outcome
             local.refresh().await?;
             if local.object.is_none() {
                 create(&mut local, live).await?;
+                followed(record.as_ref(), "recreate");
             }
         }
         FollowPlan::Quarantine { why } => problems.push(quarantined(&why)),
@@ -59,6 +69,10 @@ pub(super) async fn follow(context: &Context, key: &ObjectKey) -> Result<Outcome
         context.queues.fold.add(key.clone());
     }
     Ok(Outcome::Done)
+}
+
+fn followed(record: Option<&Versioned<Record>>, verb: &str) {
+    tracing::info!(revision = record.map(|record| record.revision), verb, "followed");
 }
 
 /// Takes away what was made for an object that is over, before the object itself: it is the last to know that id. Says

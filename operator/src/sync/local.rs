@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use tandem_core::names::{ANNOTATION_REVISION, ANNOTATION_SYNCED, FINALIZER};
+use tandem_core::names::{ANNOTATION_REVISION, ANNOTATION_SYNCED, ANNOTATION_TRACE, FINALIZER};
 use tandem_core::sync::{LocalView, ObjectKey, SpecRecord, spec_hash, travelling, with_id};
+use tandem_core::trace::Trace;
 
 const MANAGER: &str = "tandem/sync";
 
@@ -60,11 +61,12 @@ impl<'a> Local<'a> {
         Ok(())
     }
 
-    /// Says on the object that it is in step with a record: its id, the revision, the hash of what it says, the finalizer.
+    /// Says on the object that it is in step with a record: its id, the revision, the hash of what it says, the trace, the
+    /// finalizer.
     ///
     /// # Errors
     /// When the object has changed meanwhile, or the API server does not take it.
-    pub(super) async fn stamp(&self, id: &str, revision: i64) -> Result<(), SyncError> {
+    pub(super) async fn stamp(&self, id: &str, revision: i64, trace: Option<Trace>) -> Result<(), SyncError> {
         let Some(object) = &self.object else { return Ok(()) };
         let spec = with_id(&object.data["spec"], id);
         let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
@@ -75,7 +77,11 @@ impl<'a> Local<'a> {
             "metadata": {
                 "resourceVersion": object.metadata.resource_version,
                 "finalizers": finalizers,
-                "annotations": {ANNOTATION_REVISION: revision.to_string(), ANNOTATION_SYNCED: spec_hash(&spec)},
+                "annotations": {
+                    ANNOTATION_REVISION: revision.to_string(),
+                    ANNOTATION_SYNCED: spec_hash(&spec),
+                    ANNOTATION_TRACE: trace.map(|trace| trace.to_string()),
+                },
             },
             "spec": {"id": id},
         });
@@ -157,7 +163,7 @@ impl<'a> Local<'a> {
         self.count("create")?;
         let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let made = self.timed(self.api.create(&parameters, &object)).await?;
-        self.settle(made, &record.id, revision).await
+        self.settle(made, record, revision).await
     }
 
     /// Makes the object say what a record says.
@@ -171,15 +177,15 @@ impl<'a> Local<'a> {
         let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let made = self.timed(self.api.replace(&self.key.name, &parameters, &object)).await?;
         self.context.cluster.own.take_in(self.key.kind.name(), made.clone());
-        self.settle(made, &record.id, revision).await
+        self.settle(made, record, revision).await
     }
 
     /// An API server with other defaults, one release older or newer, may have changed what it was given: then the hash of
     /// what it made is what later edits are told from.
-    async fn settle(&mut self, made: DynamicObject, id: &str, revision: i64) -> Result<(), SyncError> {
+    async fn settle(&mut self, made: DynamicObject, record: &SpecRecord, revision: i64) -> Result<(), SyncError> {
         let differs = view(self.key, &made).synced_hash.as_deref() != Some(spec_hash(&made.data["spec"]).as_str());
         self.object = Some(Arc::new(made));
-        if differs { self.stamp(id, revision).await } else { Ok(()) }
+        if differs { self.stamp(&record.id, revision, Some(record.trace())).await } else { Ok(()) }
     }
 
     /// The object as a record has it, with what this site's object keeps for itself.
@@ -202,6 +208,7 @@ impl<'a> Local<'a> {
         let spec = with_id(&record.spec, &record.id);
         annotations.insert(ANNOTATION_REVISION.to_owned(), revision.to_string());
         annotations.insert(ANNOTATION_SYNCED.to_owned(), spec_hash(&spec));
+        annotations.insert(ANNOTATION_TRACE.to_owned(), record.trace().to_string());
         let mut finalizers = metadata.and_then(|m| m.finalizers.clone()).unwrap_or_default();
         if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
             finalizers.push(FINALIZER.to_owned());

@@ -18,8 +18,10 @@ use crate::cluster::ApplyError;
 use crate::context::Context;
 use crate::link::LinkError;
 use crate::queue::Outcome;
+use crate::trace;
 use std::time::Duration;
 use tandem_core::sync::ObjectKey;
+use tracing::Instrument;
 
 /// Why an object and its record were not brought together.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,11 @@ pub enum SyncError {
 
 /// Brings one object and its record together, in the direction that this site's authority gives.
 pub async fn sync(context: Context, key: ObjectKey) -> Outcome {
+    let work = trace::work("sync", &key);
+    bring_together(context, key).instrument(work).await
+}
+
+async fn bring_together(context: Context, key: ObjectKey) -> Outcome {
     let standing = context.link.standing();
     if !standing.leads {
         context.dropped.note();

@@ -9,17 +9,19 @@ use crate::context::Context;
 use crate::index::{group_of, typed};
 use crate::link::{LinkError, Publication};
 use crate::queue::Outcome;
+use crate::trace;
 use jiff::Timestamp;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
 use std::time::Duration;
 use tandem_core::check::{self, Problem, World};
 use tandem_core::ledger::Change;
-use tandem_core::names::default_group;
+use tandem_core::names::{ANNOTATION_TRACE, default_group};
 use tandem_core::sync::{
     FollowPlan, ObjectKey, Origin, PublishPlan, Record, Restraint, SpecRecord, Tombstone, Versioned, plan_follow,
     plan_publish, with_id,
 };
+use tandem_core::trace::of_publication;
 use tandem_crds::status::Reason;
 use tandem_crds::validation::broken_rules;
 use tandem_crds::{
@@ -44,12 +46,19 @@ pub(super) async fn publish(context: &Context, key: &ObjectKey) -> Result<Outcom
         Record::Live(live) => Some((live, held.revision)),
         Record::Tombstone(_) => None,
     });
-    match plan_publish(&context.config.site, view.as_ref(), record.as_ref(), restraint) {
+    let plan = plan_publish(&context.config.site, view.as_ref(), record.as_ref(), restraint);
+    if let Some(record) = record.as_ref().filter(|_| !matches!(plan, PublishPlan::Publish { .. })) {
+        trace::belongs_to(context, "publish", record);
+    }
+    match plan {
         PublishPlan::Nothing => {}
         PublishPlan::Publish { base, id } => {
             problems = send(context, &local, key, base, &id, live.map(|(live, _)| live)).await?;
         }
-        PublishPlan::Heal { id, revision } => local.stamp(&id, revision).await?,
+        PublishPlan::Heal { id, revision } => {
+            let trace = record.as_ref().map(|held| held.value.trace());
+            local.stamp(&id, revision, trace).await?;
+        }
         PublishPlan::Conflict { seed } => {
             keep(context, &local, seed).await?;
             outcome = give_way(&mut local, &context.config.site, record.as_ref()).await?;
@@ -110,7 +119,7 @@ async fn send(
     published: Option<&SpecRecord>,
 ) -> Result<Vec<Problem>, SyncError> {
     let Some(view) = local.view() else { return Ok(Vec::new()) };
-    let candidate = SpecRecord {
+    let mut candidate = SpecRecord {
         id: id.to_owned(),
         key: key.clone(),
         labels: view.labels.clone(),
@@ -118,7 +127,12 @@ async fn send(
         spec: with_id(&view.spec, id),
         origin: Origin { site: context.config.site.clone(), uid: view.uid.clone(), generation: view.generation },
         published_at: now(),
+        trace: None,
     };
+    let said = local.object.as_deref().and_then(|object| trace::said(&object.metadata));
+    let trace = of_publication(&candidate, said, published);
+    trace::begins(&trace.step(&[&context.config.site, "publish"]));
+    candidate.trace = Some(trace.to_string());
     let judged = judge(context, &candidate, published).ok_or_else(|| SyncError::Decode(key.clone()))?;
     if !judged.problems.is_empty() {
         return Ok(judged.problems);
@@ -127,11 +141,13 @@ async fn send(
         ensure_group(context, group, key, &candidate).await?;
     }
     let edit = audit::published(context, local.object.as_deref(), published, &candidate);
+    let verb = edit.verb;
     let record = Record::Live(candidate);
     match context.link.publish(Publication { record: record.clone(), base, ledger: judged.ledger, edit }).await {
         Ok(revision) => {
+            tracing::info!(revision, verb, "published");
             feed::record_changed(context, Versioned::new(revision, record));
-            local.stamp(id, revision).await?;
+            local.stamp(id, revision, Some(trace)).await?;
             Ok(Vec::new())
         }
         Err(LinkError::OverBudget { message }) => {
@@ -230,7 +246,7 @@ async fn ensure_group(
     let value = json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,
-        "metadata": {"name": group},
+        "metadata": {"name": group, "annotations": {ANNOTATION_TRACE: record.trace}},
         "spec": {"displayName": record.spec.get("displayName"), "mode": context.config.failover.new_groups},
     });
     let object: DynamicObject = serde_json::from_value(value).map_err(|_| SyncError::Decode(key.clone()))?;
@@ -297,7 +313,11 @@ async fn bury(
     let asked = object.metadata.deletion_timestamp.as_ref().map(|asked| asked.0);
     let edit = audit::buried(context, key, asked);
     match context.link.publish(Publication { record: record.clone(), base, ledger, edit }).await {
-        Ok(revision) => feed::record_changed(context, Versioned::new(revision, record)),
+        Ok(revision) => {
+            let buried = Versioned::new(revision, record);
+            trace::belongs_to(context, "publish", &buried);
+            feed::record_changed(context, buried);
+        }
         Err(LinkError::OverBudget { message }) => {
             let problem = Problem { reason: Reason::DeletionRefused, path: String::new(), message };
             return Ok((vec![problem], Outcome::After(Duration::from_secs(5))));

@@ -570,3 +570,29 @@ async fn streams_are_few_and_end_when_the_process_does() {
     api.state.stopping.cancel();
     assert_eq!(piece(&mut one).await, None);
 }
+
+#[tokio::test]
+async fn what_is_written_and_its_entries_name_the_trace_of_the_request() {
+    let api = Api::over(with_two_people(false));
+    let (status, headers, item) =
+        api.post(("li", AgencyAdministrator), "/v1/requests", "k", &wanted("health-hall")).await;
+    assert_eq!(status, 201, "{item}");
+    let asked = headers["traceparent"].to_str().unwrap().to_owned();
+    let said = || {
+        let memory = api.site.now();
+        let found = memory.requests.iter().find(|request| request.spec.environment == "health-hall").unwrap();
+        found.annotations().get(tandem_core::names::ANNOTATION_TRACE).cloned()
+    };
+    assert_eq!(said().as_deref(), Some(asked.as_str()));
+    let of = |entries: &[Entry], action: &str| -> Vec<Option<String>> {
+        entries.iter().filter(|entry| entry.action == action).map(|entry| entry.trace.clone()).collect()
+    };
+    assert_eq!(of(&api.chain().await, "requests.create")[0].as_deref(), Some(&asked[3..35]));
+    // A decision is another request: its entry has its own trace, and what was asked for keeps that of its asking.
+    let path = headers["location"].to_str().unwrap();
+    let (status, item) = api.approve(("wang", PlatformOperator), path, item["digest"].as_str().unwrap()).await;
+    assert_eq!(status, 202, "{item}");
+    let decided = of(&api.chain().await, "requests.approve")[0].clone().unwrap();
+    assert_ne!(decided, asked[3..35]);
+    assert_eq!(said().as_deref(), Some(asked.as_str()));
+}

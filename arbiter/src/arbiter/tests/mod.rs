@@ -54,6 +54,7 @@ fn spec_record(kind: Kind, name: &str, generation: i64, spec: &Value) -> SpecRec
         annotations: BTreeMap::new(),
         origin: Origin { site: "dc-a".into(), uid, generation },
         published_at: Timestamp::UNIX_EPOCH,
+        trace: None,
     }
 }
 

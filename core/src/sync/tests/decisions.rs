@@ -40,6 +40,7 @@ pub(super) fn live(revision: i64, id: &str, spec: &Value, origin: (&str, &str, i
             spec: with_id(spec, id),
             origin: Origin { site: origin.0.to_owned(), uid: origin.1.to_owned(), generation: origin.2 },
             published_at: Timestamp::UNIX_EPOCH,
+            trace: None,
         }),
     )
 }

@@ -186,6 +186,7 @@ impl World {
                     spec: with_id(&local.spec, &id),
                     origin: origin(site, &local),
                     published_at: Timestamp::UNIX_EPOCH,
+                    trace: None,
                 });
                 if let Some(revision) = self.put(site, name, base, record)
                     && crash > 1

@@ -77,7 +77,7 @@ pub(super) fn first() -> SpecRecord {
     let spec = with_id(&json!({ "edit": 0 }), &id);
     let origin = Origin { site: site.to_owned(), uid: uid(Place::A), generation: 1 };
     let (labels, annotations) = (BTreeMap::new(), BTreeMap::new());
-    SpecRecord { id, key: key(), labels, annotations, spec, origin, published_at: wall() }
+    SpecRecord { id, key: key(), labels, annotations, spec, origin, published_at: wall(), trace: None }
 }
 
 impl Objects {
