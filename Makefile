@@ -114,14 +114,15 @@ doc: build-packages
 generate: ## write the generated files again
 	$(call say,writing the CustomResourceDefinitions)
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated charts/tandem
-	$(call say,writing the tables of docs/failover.md)
-	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core --lib the_manual_has
+	$(call say,writing the tables of docs/failover.md and docs/metrics.md)
+	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api --lib the_manual_has
 
 .PHONY: generated
 generated: build-packages
 	$(call say,generated files are up to date)
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- --check crds/generated charts/tandem
 	@python3 tests/data/bozhou/generate.py --check
+	@cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api --lib the_manual_has
 
 .PHONY: structure
 structure: build-packages
