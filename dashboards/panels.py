@@ -298,7 +298,7 @@ API = Dashboard(
     ))
 
 OPERATOR = Dashboard(
-    "operator", "Operator health", "操作器运行状况", "Whether the operators keep up with what they have to do.", ("site",),
+    "operator", "Operator health", "operator 运行状况", "Whether the operators keep up with what they have to do.", ("site",),
     (
         Row("The replicas", (
             VERSIONS,
