@@ -116,12 +116,15 @@ generate: ## write the generated files again
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated charts/tandem
 	$(call say,writing the tables of docs/failover.md)
 	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core --lib the_manual_has
+	$(call say,writing the dashboards)
+	@python3 dashboards/generate.py
 
 .PHONY: generated
 generated: build-packages
 	$(call say,generated files are up to date)
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- --check crds/generated charts/tandem
 	@python3 tests/data/bozhou/generate.py --check
+	@python3 dashboards/generate.py --check
 
 .PHONY: structure
 structure: build-packages
@@ -138,6 +141,12 @@ chart: build-packages control-plane ## test the Helm chart: what it renders and 
 		TANDEM_HELM=$$tools/helm cargo test --locked -p tandem-tests --test chart; \
 		scripts/test-chart $$tools
 
+.PHONY: dashboards
+dashboards: build-packages ## test the alerts, their runbooks and the dashboards against Prometheus' own tools
+	@scripts/ensure-packages prometheus
+	$(call say,alerts, runbooks and dashboards)
+	@cargo test --quiet --locked -p tandem-tests --test dashboards
+
 .PHONY: test
 test: root programs control-plane ## all tests: units, properties, the lab, end to end, the whole city
 	$(call say,unit and property tests)
@@ -147,14 +156,22 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	$(call say,the protocol in simulated time)
 	@cargo test --release --locked -p tandem-sim
 	@$(MAKE) --no-print-directory chart
+	@$(MAKE) --no-print-directory dashboards
 	$(call say,the life of a lab)
 	@$(call LAB_TEST,tandem-lab,lifecycle)
 	$(call say,end to end on a lab)
 	@$(call LAB_TEST,tandem-tests,e2e)
 	$(call say,staged faults: who is active, on a lab (about 4 minutes))
 	@$(call LAB_TEST,tandem-tests,failover)
+	@$(MAKE) --no-print-directory watch
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)
+
+.PHONY: watch
+watch: root programs control-plane ## have a real Prometheus watch a lab while faults are staged, and ask it all that dashboards ask
+	@scripts/ensure-packages prometheus
+	$(call say,watched by a real Prometheus (about 6 minutes))
+	@$(call LAB_TEST,tandem-tests,watch)
 
 .PHONY: test-api
 test-api: root programs control-plane ## send requests made up from the OpenAPI document to the API of a lab (EXAMPLES=25)

@@ -1,0 +1,42 @@
+//! What the dashboards ask is answered.
+
+use crate::world::{UNIT, World};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tandem_tests::watching::{Dashboard, asked, dashboards, root, rules};
+
+/// Queries of panels that have no answer in this run, by panel, and the case of `dashboards/rules/tests` that proves what they ask for.
+const SILENT: [(&str, &str); 0] = [];
+
+pub(crate) async fn every_rule_is_evaluated(world: Arc<World>) {
+    let evaluated = world.prometheus.rules().await;
+    let names: Vec<&str> = evaluated.iter().map(|(name, _, _)| name.as_str()).collect();
+    assert_eq!(names, rules().iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>());
+    let ill: Vec<_> = evaluated.iter().filter(|(_, health, _)| health != "ok").collect();
+    assert!(ill.is_empty(), "{ill:#?}");
+    for rule in rules().iter().filter(|rule| !rule.alert) {
+        let series = world.prometheus.range(&rule.name, world.started).await;
+        assert!(series.iter().any(|series| series.points.iter().any(|(_, value)| !value.is_nan())), "{}", rule.name);
+    }
+}
+
+pub(crate) async fn every_query_of_every_panel_is_answered(world: Arc<World>) {
+    let silent: BTreeMap<&str, &str> = SILENT.into_iter().collect();
+    let cases: String = std::fs::read_dir(root().join("dashboards/rules/tests"))
+        .unwrap()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    let (mut unanswered, mut answered) = (Vec::new(), Vec::new());
+    for query in dashboards(&root().join("dashboards")).iter().flat_map(Dashboard::queries) {
+        let series = world.prometheus.range(&asked(&query.expr, UNIT), world.started).await;
+        let some = series.iter().any(|series| series.points.iter().any(|(_, value)| !value.is_nan()));
+        match silent.get(query.of.as_str()) {
+            Some(_) if some => answered.push(query.of),
+            Some(case) => assert!(cases.contains(&format!("name: {case}\n")), "{}: there is no case {case}", query.of),
+            None if some => {}
+            None => unanswered.push(query),
+        }
+    }
+    assert!(unanswered.is_empty(), "no answer, and not in SILENT: {unanswered:#?}");
+    assert!(answered.is_empty(), "answered: take it out of SILENT: {answered:#?}");
+}
