@@ -42,7 +42,7 @@ def shown(value, unit):
 def named(legend, labels):
     if not legend:
         return " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if name != "__name__")
-    return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), legend).strip()
+    return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), legend).strip() or "all"
 
 
 def series_of(panel, answers):

@@ -14,7 +14,8 @@ pub(crate) async fn keep(world: &World, since: f64, worst: f64) {
     fs::create_dir_all(&folder).unwrap();
     let until = now();
     for dashboard in dashboards(&root().join("dashboards")) {
-        let kept = json!({"start": since, "end": until, "at": worst, "queries": answers(world, &dashboard, since).await});
+        let kept =
+            json!({"start": since, "end": until, "at": worst, "queries": answers(world, &dashboard, since).await});
         fs::write(folder.join(format!("{}.json", dashboard.name)), serde_json::to_vec(&kept).unwrap()).unwrap();
     }
     println!("what panels showed is in {}", folder.display());
