@@ -11,6 +11,7 @@ pub mod drift;
 pub mod failover;
 pub mod findings;
 pub mod ledger;
+pub mod metrics;
 pub mod names;
 pub mod plan;
 pub mod policy;

@@ -258,6 +258,17 @@ pub enum RequestPhase {
 }
 
 impl RequestPhase {
+    /// Every phase.
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Approved,
+        Self::Rejected,
+        Self::Withdrawn,
+        Self::Provisioning,
+        Self::Provisioned,
+        Self::PartiallyProvisioned,
+    ];
+
     /// Whether nothing more will become of it by itself.
     #[must_use]
     pub fn ended(self) -> bool {

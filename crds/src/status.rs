@@ -67,6 +67,41 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 25] = [
+        Self::Ready,
+        Self::Published,
+        Self::Progressing,
+        Self::Invalid,
+        Self::NotFound,
+        Self::OverBudget,
+        Self::PolicyViolation,
+        Self::DependencyCycle,
+        Self::HostNameTaken,
+        Self::SecretMissing,
+        Self::NotOurs,
+        Self::WorkloadMissing,
+        Self::PodsNotReady,
+        Self::SiteNotReported,
+        Self::SiteNotReady,
+        Self::ArbiterUnreachable,
+        Self::NotAuthority,
+        Self::Conflict,
+        Self::Quarantined,
+        Self::DeletionRefused,
+        Self::Deleting,
+        Self::BrakeTripped,
+        Self::Suspended,
+        Self::Maintenance,
+        Self::ApplyFailed,
+    ];
+
+    /// The reason of that name; `None` where this release has none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The name as it stands in a condition.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -216,8 +251,11 @@ mod tests {
 
     #[test]
     fn a_reason_is_written_as_serde_writes_it() {
-        for reason in [Reason::Ready, Reason::OverBudget, Reason::HostNameTaken, Reason::ApplyFailed] {
+        for reason in Reason::ALL {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+            assert_eq!(Reason::named(reason.as_str()), Some(reason));
         }
+        let schema = serde_json::to_value(schemars::schema_for!(Reason)).unwrap();
+        assert_eq!(schema["oneOf"].as_array().unwrap().len(), Reason::ALL.len(), "none is forgotten");
     }
 }

@@ -8,6 +8,7 @@ use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName, REQUEST_TIMEOUT, reference};
 use crate::context::Context;
 use crate::controllers::own_data_centre;
+use crate::metrics::Certificate;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Patch, PatchParams};
@@ -82,6 +83,10 @@ pub async fn run_alarms(context: Context) {
     loop {
         ticks.tick().await;
         let seen = look(context.link.etcd(), context.link.etcd_admin()).await;
+        let shown = seen.endpoints.iter().filter_map(|endpoint| endpoint.certificate.as_ref().ok());
+        if let Some(first) = shown.map(|certificate| certificate.expires).min() {
+            context.cluster.metrics.certificate(Certificate::Member, first);
+        }
         if let Some(found) = arbiter.take(findings(&seen, QUOTA, now())) {
             tell(&context, ARBITER_HEALTHY, "Healthy", &found).await;
         }

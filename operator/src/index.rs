@@ -178,6 +178,14 @@ impl Index {
         inner.records.iter().filter(|(key, held)| key.kind == kind && matches!(held.value, Record::Live(_))).count()
     }
 
+    /// Looks at every object that is wanted, with what a site last said of it.
+    pub fn each_live(&self, site: &str, mut look: impl FnMut(&ObjectKey, Option<&SiteReport>)) {
+        let inner = self.inner.read();
+        for (key, _) in inner.records.iter().filter(|(_, held)| matches!(held.value, Record::Live(_))) {
+            look(key, inner.reports.get(key).and_then(|reports| reports.get(site)));
+        }
+    }
+
     /// Asks the rules about the world as it is published.
     pub fn with_world<R>(&self, ask: impl FnOnce(&World<'_>) -> R) -> R {
         let inner = self.inner.read();

@@ -18,7 +18,9 @@ use tandem_arbiter::arbiter::{
 };
 use tandem_arbiter::clock::{BootClock, Clock};
 use tandem_arbiter::gate::{CutBudget, Gate, SharedGate, UnsafeTiming};
-use tandem_arbiter::membership::{self, Identity, LeaderToken, MembershipError, Running, Timing, TooShort, View};
+use tandem_arbiter::membership::{
+    self, Attempts, Identity, LeaderToken, MembershipError, Running, Timing, TooShort, View,
+};
 use tandem_arbiter::records::{
     BrakeRecord, Confirmation, ConflictRecord, DataRecord, GroupRecord, JournalSeen, Key, LeaderRecord, PLATFORM,
     Phase, StatusRecord, decode,
@@ -192,6 +194,13 @@ pub struct Beat {
 }
 
 impl Beat {
+    /// The same, with each attempt at a heartbeat told.
+    #[must_use]
+    pub fn told(mut self, attempts: Attempts) -> Self {
+        self.running.attempts = attempts;
+        self
+    }
+
     /// Sends heartbeats until told to stop, then gives up the lead.
     ///
     /// # Errors
@@ -237,7 +246,8 @@ impl Link {
             etcd: Arc::new((etcd, admin)),
             peers: Arc::default(),
         };
-        let running = Running { identity, timing, gate, pins: Some(config.pins_file.clone()), wake, comparison };
+        let (pins, attempts) = (Some(config.pins_file.clone()), Attempts::default());
+        let running = Running { identity, timing, gate, pins, wake, comparison, attempts };
         Ok((link, Beat { store, running, sender }))
     }
 

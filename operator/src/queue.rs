@@ -47,11 +47,13 @@ struct State<K> {
     /// In `ready`, so that a key is there once.
     waiting: BTreeSet<K>,
     running: BTreeSet<K>,
-    /// Added while a worker had it: it goes back when the worker is through.
-    again: BTreeSet<K>,
+    /// Added while a worker had it, and when: it goes back when the worker is through.
+    again: BTreeMap<K, Instant>,
     delayed: BTreeMap<(Instant, K), ()>,
     due: BTreeMap<K, Instant>,
     failures: HashMap<K, u32>,
+    /// Since when each key is here, until a worker is through with it.
+    since: HashMap<K, Instant>,
 }
 
 impl<K: Clone + Ord + Hash + Debug + Send + Sync + 'static> Default for Queue<K> {
@@ -68,10 +70,11 @@ impl<K: Clone + Ord + Hash + Debug + Send + Sync + 'static> Queue<K> {
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
             running: BTreeSet::new(),
-            again: BTreeSet::new(),
+            again: BTreeMap::new(),
             delayed: BTreeMap::new(),
             due: BTreeMap::new(),
             failures: HashMap::new(),
+            since: HashMap::new(),
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() }) }
     }
@@ -97,6 +100,12 @@ impl<K: Clone + Ord + Hash + Debug + Send + Sync + 'static> Queue<K> {
     pub fn depth(&self) -> usize {
         let state = self.state();
         state.ready.len() + state.running.len()
+    }
+
+    /// Every key that no worker is through with, and since when it has been so: delayed ones too.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<(K, Instant)> {
+        self.state().since.iter().map(|(key, since)| (key.clone(), *since)).collect()
     }
 
     /// Works on keys with `workers` at once, for ever.
@@ -157,6 +166,7 @@ impl<K: Clone + Ord + Hash + Debug + Send + Sync + 'static> Queue<K> {
         match outcome {
             Outcome::Done => {
                 state.failures.remove(&key);
+                state.since.remove(&key);
             }
             Outcome::After(delay) => {
                 state.failures.remove(&key);
@@ -169,7 +179,8 @@ impl<K: Clone + Ord + Hash + Debug + Send + Sync + 'static> Queue<K> {
                 state.add_at(key.clone(), Instant::now() + delay);
             }
         }
-        if state.again.remove(&key) {
+        if let Some(at) = state.again.remove(&key) {
+            state.since.entry(key.clone()).or_insert(at);
             state.add(key);
         }
         drop(state);
@@ -180,9 +191,10 @@ impl<K: Clone + Ord + Hash + Debug + Send + Sync + 'static> Queue<K> {
 impl<K: Clone + Ord + Hash> State<K> {
     fn add(&mut self, key: K) {
         if self.running.contains(&key) {
-            self.again.insert(key);
+            self.again.entry(key).or_insert_with(Instant::now);
             return;
         }
+        self.since.entry(key.clone()).or_insert_with(Instant::now);
         if let Some(at) = self.due.remove(&key) {
             self.delayed.remove(&(at, key.clone()));
         }
@@ -195,6 +207,7 @@ impl<K: Clone + Ord + Hash> State<K> {
         if self.waiting.contains(&key) {
             return;
         }
+        self.since.entry(key.clone()).or_insert_with(Instant::now);
         if let Some(due) = self.due.get(&key).copied() {
             if due <= at {
                 return;
@@ -278,6 +291,28 @@ mod tests {
         assert!(gaps[0] >= FIRST_RETRY && gaps[0] < FIRST_RETRY * 2, "{gaps:?}");
         assert!(gaps.windows(2).all(|pair| pair[1] >= pair[0]), "{gaps:?}");
         assert!(gaps[10] >= Duration::from_secs(59) && gaps[10] < Duration::from_secs(62), "{gaps:?}");
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_waits_from_its_first_addition_until_a_worker_is_through_with_it() {
+        let queue = Queue::new();
+        let (fail, failing) = tokio::sync::watch::channel(true);
+        let started = Instant::now();
+        queue.add(1);
+        queue.add_after(2, Duration::from_secs(3_600));
+        let task = tokio::spawn(queue.clone().run(1, move |_: u32| {
+            let fails = *failing.borrow();
+            Box::pin(async move { if fails { Outcome::Retry } else { Outcome::Done } })
+        }));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        queue.add(1);
+        let mut waiting = queue.waiting();
+        waiting.sort();
+        assert_eq!(waiting, [(1, started), (2, started)], "a failure is not the end, and a delay none");
+        fail.send(false).unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(queue.waiting(), [(2, started)]);
         task.abort();
     }
 

@@ -5,7 +5,7 @@ use crate::alarms::run_alarms;
 use crate::audit::{Behind, run_audit, run_drifts};
 use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
-use crate::config::Config;
+use crate::config::{Config, TlsFiles};
 use crate::context::{Context, Dropped, Queues, at_rest};
 use crate::controllers::{Blocked, is_shared_namespace, own_data_centre, provision};
 use crate::failover::{
@@ -16,7 +16,7 @@ use crate::gate::{GateState, run_gate_feed};
 use crate::http::{Health, Readiness, ServeError, serve};
 use crate::index::Index;
 use crate::link::{Link, LinkError};
-use crate::metrics::Metrics;
+use crate::metrics::{Certificate, Metrics};
 use crate::progress::Progress;
 use crate::providers::{Providers, run_providers, run_self_fence};
 use crate::queue::{Outcome, Queue};
@@ -29,6 +29,7 @@ use kube::runtime::watcher;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_arbiter::health::certificate;
 use tandem_arbiter::membership::MembershipError;
 use tandem_core::names::LABEL_ID;
 use tandem_core::sync::ObjectKey;
@@ -99,6 +100,9 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         tandem_arbiter::clock::Clock::now(&tandem_arbiter::clock::BootClock).as_nanos()
     );
     let (link, beat) = Link::connect(&config, incarnation).await?;
+    let beat = beat.told(metrics.attempts());
+    metrics.watch_link(link.clone())?;
+    read_certificates(&metrics, &link, &config.tls).await;
     let (stop, stopped) = watch::channel(false);
     let mut parts: JoinSet<Result<(), RunError>> = JoinSet::new();
     // The heartbeat first: it needs local files and the arbiter alone.
@@ -150,6 +154,18 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let _ = tokio::time::timeout(Duration::from_secs(3), beat).await;
     tracing::info!("stopped");
     ended
+}
+
+/// Says until when this process's own certificates are good. One that cannot be read keeps it from serving, which says so.
+async fn read_certificates(metrics: &Metrics, link: &Link, served: &TlsFiles) {
+    if let Ok(own) = certificate(&link.etcd().cert) {
+        metrics.certificate(Certificate::ArbiterClient, own.expires);
+    }
+    if let Ok(pem) = tokio::fs::read(&served.cert_file).await
+        && let Ok(server) = certificate(&pem)
+    {
+        metrics.certificate(Certificate::Server, server.expires);
+    }
 }
 
 async fn wait_for(mut stopped: watch::Receiver<bool>) {
@@ -218,6 +234,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
         progress: Progress::default(),
         behind: Behind::default(),
     };
+    context.cluster.metrics.watch_site(context.clone())?;
     let mut tasks: JoinSet<()> = JoinSet::new();
     watch_own(&context, &mut tasks);
     watch_rendered(&context, &mut tasks);
@@ -361,14 +378,6 @@ async fn keep_house(context: Context, readiness: Readiness) {
         // Also without heartbeats: what they said ends by itself.
         let _ = tokio::time::timeout(Duration::from_secs(1), heartbeats.changed()).await;
         let standing = context.link.standing();
-        let metrics = &context.cluster.metrics;
-        metrics.leader.set(i64::from(standing.leads));
-        metrics.authority.set(i64::from(standing.authority == Some(true)));
-        for (name, queue) in
-            [("sync", &context.queues.sync), ("provision", &context.queues.provision), ("fold", &context.queues.fold)]
-        {
-            metrics.queue_depth.with_label_values(&[name]).set(i64::try_from(queue.depth()).unwrap_or(i64::MAX));
-        }
         readiness.set("arbiter", context.link.seen().is_some() && standing.authority.is_some());
         readiness.set("caches", context.cluster.is_synced());
         let now = (standing.leads, standing.authority);
@@ -377,6 +386,9 @@ async fn keep_house(context: Context, readiness: Readiness) {
         if now != acting || due || missed {
             if now != acting {
                 tracing::info!(leads = standing.leads, authority = ?standing.authority, "standing changed");
+            }
+            if standing.leads && !acting.0 {
+                context.progress.begin_to_wait();
             }
             acting = now;
             last_resync = tokio::time::Instant::now();
@@ -403,7 +415,6 @@ async fn lead(context: &Context, authority: bool) -> Result<(), LinkError> {
     }
     let Some(seen) = context.link.seen() else { return Ok(()) };
     let applied = context.progress.applied(seen);
-    context.cluster.metrics.applied_revision.set(applied);
     context.link.set_applied(applied).await?;
     if authority && context.index.has_tombstones() {
         let collected = context.link.collect_tombstones(sites).await?;

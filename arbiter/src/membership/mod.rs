@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use machine::{Act, Machine, OtherT, Outcome};
-pub use run::{Running, run, run_membership};
+pub use run::{Attempt, Attempts, Running, run, run_membership};
 
 use crate::arbiter::{Authority, ReadError};
 use crate::records::{GroupRecord, Versioned};

@@ -39,6 +39,41 @@ pub async fn run_membership<S: Store, C: Clock>(
     run(store, Running::without_pins(identity, timing, gate), clock, view, stop).await
 }
 
+/// How an attempt at a heartbeat ended. What only leads to the next attempt at once, such as the look at a new connection, is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It was answered and counts, so long after it was sent.
+    Answered(Duration),
+    /// It was not answered, or not in time.
+    Failed,
+    /// It was answered and does not count: by an arbiter that is not the one that is pinned, or where replicas differ in `T`.
+    Refused,
+}
+
+/// Whoever is told of attempts. What it does must be short and must not wait: the next heartbeat is due.
+#[derive(Clone, Default)]
+pub struct Attempts(Option<Arc<dyn Fn(Attempt) + Send + Sync>>);
+
+impl Attempts {
+    /// Told to this.
+    pub fn new(tell: impl Fn(Attempt) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    /// Tells of an attempt.
+    pub fn tell(&self, attempt: Attempt) {
+        if let Some(tell) = &self.0 {
+            tell(attempt);
+        }
+    }
+}
+
+impl std::fmt::Debug for Attempts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempts").field("told", &self.0.is_some()).finish()
+    }
+}
+
 /// What a membership runs with.
 #[derive(Clone, Debug)]
 pub struct Running {
@@ -56,6 +91,8 @@ pub struct Running {
     pub wake: Arc<Notify>,
     /// Where it is said whose answers count beside those to heartbeats.
     pub comparison: Comparison,
+    /// Who is told of attempts at a heartbeat.
+    pub attempts: Attempts,
 }
 
 impl Running {
@@ -63,7 +100,8 @@ impl Running {
     #[must_use]
     pub fn without_pins(identity: Identity, timing: Timing, gate: SharedGate) -> Self {
         let wake = Arc::<Notify>::default();
-        Self { identity, timing, gate, pins: None, comparison: Comparison::new(Arc::clone(&wake)), wake }
+        let (comparison, attempts) = (Comparison::new(Arc::clone(&wake)), Attempts::default());
+        Self { identity, timing, gate, pins: None, wake, comparison, attempts }
     }
 }
 
@@ -122,6 +160,7 @@ struct Runner<S, C> {
     gate: SharedGate,
     pins: Option<PathBuf>,
     comparison: Comparison,
+    attempts: Attempts,
     kept: Kept,
     /// The generation for which it was reported what this replica had seen.
     reported: u64,
@@ -139,12 +178,12 @@ struct Kept {
 
 impl<S: Store, C: Clock> Runner<S, C> {
     async fn new(store: S, running: Running, clock: C) -> Result<Self, MembershipError> {
-        let Running { identity, timing, gate, pins, comparison, .. } = running;
+        let Running { identity, timing, gate, pins, comparison, attempts, .. } = running;
         let machine = Machine::with_gate(identity.clone(), timing, gate.clone());
         let kept = Kept::default();
         let (reported, refused) = (0, None);
         let mut runner =
-            Self { store, identity, timing, clock, machine, gate, pins, comparison, kept, reported, refused };
+            Self { store, identity, timing, clock, machine, gate, pins, comparison, attempts, kept, reported, refused };
         if let Some(pins) = runner.load().await? {
             runner.begin(pins);
         }
@@ -214,6 +253,7 @@ impl<S: Store, C: Clock> Runner<S, C> {
             self.say_who_counts();
             match outcome {
                 Outcome::Counted => {
+                    self.attempts.tell(Attempt::Answered(self.clock.now().saturating_sub(sent)));
                     view.send_replace(self.machine.view());
                     self.keep_pins(false).await;
                     self.act(view).await;
@@ -222,6 +262,7 @@ impl<S: Store, C: Clock> Runner<S, C> {
                 }
                 Outcome::Again | Outcome::Look => {}
                 Outcome::OtherT(other) => {
+                    self.attempts.tell(Attempt::Refused);
                     tracing::error!(%other, "fenced: not every replica has the same T");
                     view.send_replace(self.machine.view());
                     break;
@@ -287,6 +328,7 @@ impl<S: Store, C: Clock> Runner<S, C> {
 
     async fn mismatched(&mut self, view: &watch::Sender<View>, mismatch: &Mismatch) -> Result<(), MembershipError> {
         tracing::error!(%mismatch, "fenced: the arbiter is not the one that is pinned");
+        self.attempts.tell(Attempt::Refused);
         view.send_replace(self.machine.view());
         if let Some(pins) = self.load().await?
             && self.machine.pins().is_some_and(|ours| {
@@ -448,6 +490,7 @@ impl<S: Store, C: Clock> Runner<S, C> {
             Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "a heartbeat was not answered"),
             Err(_) => tracing::debug!(?limit, "a heartbeat was not answered in time"),
         }
+        self.attempts.tell(Attempt::Failed);
         self.store.next_endpoint();
         None
     }

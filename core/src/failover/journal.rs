@@ -17,6 +17,22 @@ pub enum ExecutionKind {
     Failback,
 }
 
+impl ExecutionKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Switchover, Self::Failover, Self::Drill, Self::Failback];
+
+    /// The name, as it stands in journals and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Switchover => "Switchover",
+            Self::Failover => "Failover",
+            Self::Drill => "Drill",
+            Self::Failback => "Failback",
+        }
+    }
+}
+
 /// How far a group's move has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Step {
@@ -48,6 +64,47 @@ pub enum Step {
     Protected,
     /// It was taken back; the source serves.
     RolledBack,
+}
+
+impl Step {
+    /// Every step, in their order; the way back is the last.
+    pub const ALL: [Self; 14] = [
+        Self::Validating,
+        Self::AwaitingApproval,
+        Self::Quiescing,
+        Self::FinalSync,
+        Self::Demoting,
+        Self::Fencing,
+        Self::EpochCommitted,
+        Self::Promoting,
+        Self::Redirecting,
+        Self::Verifying,
+        Self::Completed,
+        Self::Resyncing,
+        Self::Protected,
+        Self::RolledBack,
+    ];
+
+    /// The name, as it stands in journals and metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Validating => "Validating",
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::Quiescing => "Quiescing",
+            Self::FinalSync => "FinalSync",
+            Self::Demoting => "Demoting",
+            Self::Fencing => "Fencing",
+            Self::EpochCommitted => "EpochCommitted",
+            Self::Promoting => "Promoting",
+            Self::Redirecting => "Redirecting",
+            Self::Verifying => "Verifying",
+            Self::Completed => "Completed",
+            Self::Resyncing => "Resyncing",
+            Self::Protected => "Protected",
+            Self::RolledBack => "RolledBack",
+        }
+    }
 }
 
 /// How a step ended.

@@ -39,7 +39,7 @@ pub use observation::{
     Situation,
 };
 pub use policy::{Deadlines, Floors, Policy, Replication, Timing, admit};
-pub use readiness::{Readiness, readiness};
+pub use readiness::{EXPOSING, Readiness, readiness};
 pub use reason::{Language, Reason};
 pub use room::{Claim, share_room};
 pub use serving::{may_serve, to_standby};

@@ -19,6 +19,26 @@ pub enum Readiness {
     },
 }
 
+/// What can keep a group from surviving, by the codes of [`Reason`]; the last stands for what another release found.
+pub const EXPOSING: [&str; 16] = [
+    "ReleasedTo",
+    "Unconfirmed",
+    "Held",
+    "NoTolerance",
+    "NoOtherSite",
+    "TargetSilent",
+    "TargetNotReady",
+    "NoRoom",
+    "RoomUnknown",
+    "StandbyNotFollowing",
+    "SecretMissing",
+    "NoEndpoint",
+    "ProviderSilent",
+    "RpoExceeded",
+    "RpoUnknown",
+    "Unknown",
+];
+
 /// Whether a group would survive the loss of its active site now. `tolerance`: the arbiter could lose another member.
 ///
 /// Whether the group may move *by itself* is another question ([`automatic`](super::automatic)): dwell, readiness for some

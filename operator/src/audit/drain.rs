@@ -13,6 +13,8 @@ use tandem_arbiter::arbiter::{AuditError, Drained};
 const LOOK: Duration = Duration::from_secs(1);
 /// How many are entered by one look; where more wait, the next follows at once.
 const AT_ONCE: usize = 600;
+/// How often the chain's head is read, for the metric: whoever else appends to it tells nobody.
+const HEAD: Duration = Duration::from_secs(15);
 /// What waits for longer is an alarm.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -61,12 +63,15 @@ pub async fn run_audit(context: Context) {
     let mut looks = Looks::default();
     let mut house = House::default();
     let mut failing: Option<Failing> = None;
+    let mut head: Option<Duration> = None;
     let mut unreadable = 0;
     loop {
         if context.link.leadership().is_none() {
             // Another replica looks now, and says how it stands.
             looks = Looks::default();
             failing = None;
+            head = None;
+            context.cluster.metrics.audit_head.reset();
             show(&context, 0, false);
             tokio::time::sleep(LOOK).await;
             continue;
@@ -96,6 +101,12 @@ pub async fn run_audit(context: Context) {
                 false
             }
         };
+        if head.is_none_or(|at| now.saturating_sub(at) >= HEAD)
+            && let Ok(found) = context.link.arbiter().audit_head(context.link.site()).await
+        {
+            head = Some(now);
+            show_head(&context, found.value.seq);
+        }
         house.keep(&context, now).await;
         if !more {
             tokio::time::sleep(LOOK).await;
@@ -106,6 +117,11 @@ pub async fn run_audit(context: Context) {
 fn show(context: &Context, left: usize, late: bool) {
     context.cluster.metrics.audit_pending.set(i64::try_from(left).unwrap_or(i64::MAX));
     context.behind.set(if late { left } else { 0 });
+}
+
+fn show_head(context: &Context, seq: u64) {
+    let gauge = context.cluster.metrics.audit_head.with_label_values(&[] as &[&str]);
+    gauge.set(i64::try_from(seq).unwrap_or(i64::MAX));
 }
 
 /// Since when nothing could be entered, and what was said of it last.

@@ -211,6 +211,7 @@ async fn carry(
 ) -> bool {
     let (execution, group) = (journal.journal.execution.clone(), journal.journal.group.clone());
     let carried = Carried { record: &record, journal: &journal, next, transaction, claim: claim.as_ref() };
+    let before = &journal.journal;
     match carry::transact(&context.link, carried).await {
         Ok(moved) => {
             let journal = &moved.journal.journal;
@@ -220,7 +221,7 @@ async fn carry(
                 execution, group, ?transaction, step = ?journal.step, ?side, ?why, entry = journal.entry, epoch, "moved on"
             );
             let metrics = &context.cluster.metrics;
-            metrics.steps.with_label_values(&[&format!("{:?}", journal.step)]).inc();
+            metrics.moved(before, journal);
             if let Transaction::TakeOver { automatic, .. } = transaction {
                 metrics.take_overs.with_label_values(&[if automatic { "automatic" } else { "by hand" }]).inc();
             }

@@ -37,6 +37,12 @@ impl Peers {
         self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The sites that are watched.
+    #[must_use]
+    pub fn sites(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
     /// Takes in a linearizable read.
     pub fn read(&self, received: Duration, read: &MembersRead) {
         if let Some(peer) = self.lock().get_mut(&read.site) {

@@ -6,7 +6,6 @@ use crate::context::Context;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tandem_arbiter::gate::Query;
 use tandem_arbiter::records::PLATFORM;
 use tandem_core::failover::{Readiness, Reason, Request, Situation, readiness, unplanned};
 use tandem_core::sync::ObjectKey;
@@ -58,23 +57,40 @@ impl GroupNote {
 /// What is said of each failover group. Cloning gives another handle to the same.
 #[derive(Clone, Debug, Default)]
 pub struct GroupNotes {
-    by_group: Arc<Mutex<BTreeMap<String, GroupNote>>>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    by_group: BTreeMap<String, GroupNote>,
+    looked: Option<Duration>,
 }
 
 impl GroupNotes {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, GroupNote>> {
-        self.by_group.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the groups were last looked at, on this replica's boot clock.
+    #[must_use]
+    pub fn looked(&self) -> Option<Duration> {
+        self.lock().looked
+    }
+
+    /// All groups were looked at.
+    pub(crate) fn set_looked(&self, now: Duration) {
+        self.lock().looked = Some(now);
     }
 
     /// What is said of a group; `None` before it was looked at.
     #[must_use]
     pub fn get(&self, group: &str) -> Option<GroupNote> {
-        self.lock().get(group).cloned()
+        self.lock().by_group.get(group).cloned()
     }
 
     /// Says something of a group, unless only its figures are new. Says whether it was news.
-    fn set(&self, group: &str, note: GroupNote) -> bool {
-        let mut notes = self.lock();
+    pub(crate) fn set(&self, group: &str, note: GroupNote) -> bool {
+        let notes = &mut self.lock().by_group;
         if notes.get(group).is_some_and(|known| known.is_like(&note)) {
             return false;
         }
@@ -83,30 +99,23 @@ impl GroupNotes {
     }
 }
 
-/// What was last told, so that it is told once.
+/// When it was last worked out.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    steps: BTreeMap<String, i64>,
     at: Option<Duration>,
 }
 
 /// How often what is said is worked out: sentences for hundreds of groups must not hold up a move.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Brings what is said of the groups, and what is counted of them, up to date.
+/// Brings what is said of the groups up to date.
 pub(super) fn keep(context: &Context, picture: &Picture, memory: &mut Driver) {
     if memory.said.at.is_some_and(|at| picture.now.boot.saturating_sub(at) < EVERY) {
         return;
     }
     memory.said.at = Some(picture.now.boot);
-    let metrics = &context.cluster.metrics;
-    metrics.fenced.set(i64::from(picture.fenced));
     for (name, held) in &picture.groups {
         let record = &held.record.value;
-        metrics.epochs.with_label_values(&[name]).set(i64::try_from(record.epoch).unwrap_or(i64::MAX));
-        let asked = Query::Active(name.clone());
-        let active = context.link.gate().with(|gate| gate.answer(&asked, picture.now.boot)).status == 200;
-        metrics.active.with_label_values(&[name]).set(i64::from(active));
         let Some(target) = picture.other(&record.active) else { continue };
         let Some(situation) = picture.situation(context, &memory.ready, name, target) else { continue };
         let news = context.group_notes.set(name, GroupNote::of(&situation, target, picture));
@@ -115,14 +124,7 @@ pub(super) fn keep(context: &Context, picture: &Picture, memory: &mut Driver) {
             context.queues.fold.add(ObjectKey::cluster(Kind::FailoverGroup, name.as_str()));
         }
     }
-    let mut steps: BTreeMap<String, i64> = memory.said.steps.keys().map(|step| (step.clone(), 0)).collect();
-    for held in context.link.board().open_journals() {
-        *steps.entry(format!("{:?}", held.seen.journal.step)).or_default() += 1;
-    }
-    for (step, count) in &steps {
-        metrics.executions.with_label_values(&[step]).set(*count);
-    }
-    memory.said.steps = steps;
+    context.group_notes.set_looked(picture.now.boot);
 }
 
 #[cfg(test)]

@@ -12,5 +12,5 @@ mod shown;
 pub use carry::run_carrying_out;
 pub use expiry::run_expiry;
 pub use promises::run_promises;
-pub use rules::{run_rules, seen_use};
+pub use rules::{run_rules, seen_use, used_by};
 pub use shown::show;

@@ -1,6 +1,7 @@
 //! Approval by rule: what shrinks, and what grows by little while the use is high. Whatever a rule cannot tell goes to a person.
 
 use super::carry::{MANAGER, key, published, send, wall};
+use crate::cluster::Mirror;
 use crate::context::Context;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
@@ -131,7 +132,17 @@ async fn approve(context: &Context, request: &EnvironmentRequest, rule: Rule) ->
 /// The use that this site's quota shows for an environment; `None` until the cluster has counted.
 #[must_use]
 pub fn seen_use(context: &Context, environment: &str) -> Option<Capacity> {
-    let quota = context.cluster.rendered.get(&crate::cluster::ObjectName {
+    capacity_used(&context.cluster.rendered, environment)
+}
+
+/// The same as amounts; `None` where the quota does not show all of it.
+#[must_use]
+pub fn used_by(rendered: &Mirror, environment: &str) -> Option<Amounts> {
+    amounts(&capacity_used(rendered, environment)?)
+}
+
+fn capacity_used(rendered: &Mirror, environment: &str) -> Option<Capacity> {
+    let quota = rendered.get(&crate::cluster::ObjectName {
         kind: "ResourceQuota".to_owned(),
         namespace: Some(environment.to_owned()),
         name: tandem_core::names::LIMITS.to_owned(),

@@ -233,7 +233,7 @@ pub fn stands_before(context: &Context, key: &ObjectKey, revision: i64) -> bool 
 }
 
 /// An object as the decisions need it.
-fn view(key: &ObjectKey, object: &DynamicObject) -> LocalView {
+pub(super) fn view(key: &ObjectKey, object: &DynamicObject) -> LocalView {
     let metadata = &object.metadata;
     let annotations = metadata.annotations.clone().unwrap_or_default();
     let spec = object.data.get("spec").cloned().unwrap_or(Value::Null);

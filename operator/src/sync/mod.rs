@@ -14,12 +14,14 @@ pub use local::stands_before;
 pub use opening::run_opening;
 
 use crate::chain::Chain;
-use crate::cluster::ApplyError;
+use crate::cluster::{ApplyError, Mirror, ObjectName};
 use crate::context::Context;
+use crate::index::Index;
 use crate::link::LinkError;
-use crate::queue::Outcome;
+use crate::queue::{Outcome, Queue};
+use crate::status::Refusals;
 use std::time::Duration;
-use tandem_core::sync::ObjectKey;
+use tandem_core::sync::{ObjectKey, PublishPlan, Restraint, plan_publish};
 
 /// Why an object and its record were not brought together.
 #[derive(Debug, thiserror::Error)]
@@ -85,4 +87,25 @@ pub async fn sync(context: Context, key: ObjectKey) -> Outcome {
             Outcome::Retry
         }
     }
+}
+
+/// For how long the edit that has waited longest is to be published and is not; zero where none waits. What is refused does not
+/// wait for anything that passes.
+pub fn unpublished_for(
+    site: &str,
+    own: &Mirror,
+    index: &Index,
+    refusals: &Refusals,
+    queue: &Queue<ObjectKey>,
+) -> Duration {
+    let to_publish = |key: &ObjectKey| {
+        let kind = key.kind.name().to_owned();
+        let object = own.get(&ObjectName { kind, namespace: key.namespace.clone(), name: key.name.clone() });
+        let view = object.as_deref().map(|object| local::view(key, object));
+        let plan = plan_publish(site, view.as_ref(), index.record(key).as_ref(), Restraint::None);
+        matches!(plan, PublishPlan::Publish { .. }) && refusals.get(key).is_empty()
+    };
+    let mut waiting = queue.waiting();
+    waiting.sort_by_key(|(_, since)| *since);
+    waiting.into_iter().find(|(key, _)| to_publish(key)).map_or(Duration::ZERO, |(_, since)| since.elapsed())
 }

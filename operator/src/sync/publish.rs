@@ -121,6 +121,7 @@ async fn send(
     };
     let judged = judge(context, &candidate, published).ok_or_else(|| SyncError::Decode(key.clone()))?;
     if !judged.problems.is_empty() {
+        told(context, key, "refused");
         return Ok(judged.problems);
     }
     if let Some(group) = &judged.own_group {
@@ -130,15 +131,25 @@ async fn send(
     let record = Record::Live(candidate);
     match context.link.publish(Publication { record: record.clone(), base, ledger: judged.ledger, edit }).await {
         Ok(revision) => {
+            told(context, key, "published");
             feed::record_changed(context, Versioned::new(revision, record));
             local.stamp(id, revision).await?;
             Ok(Vec::new())
         }
         Err(LinkError::OverBudget { message }) => {
+            told(context, key, "refused");
             Ok(vec![Problem { reason: Reason::OverBudget, path: "spec".to_owned(), message }])
         }
-        Err(source) => Err(SyncError::Arbiter { key: key.clone(), source: Box::new(source) }),
+        Err(source) => {
+            told(context, key, "failed");
+            Err(SyncError::Arbiter { key: key.clone(), source: Box::new(source) })
+        }
     }
+}
+
+/// Counts how a publication ended.
+fn told(context: &Context, key: &ObjectKey, result: &str) {
+    context.cluster.metrics.publishes.with_label_values(&[key.kind.name(), result]).inc();
 }
 
 /// What judging an object came to.
@@ -297,12 +308,19 @@ async fn bury(
     let asked = object.metadata.deletion_timestamp.as_ref().map(|asked| asked.0);
     let edit = audit::buried(context, key, asked);
     match context.link.publish(Publication { record: record.clone(), base, ledger, edit }).await {
-        Ok(revision) => feed::record_changed(context, Versioned::new(revision, record)),
+        Ok(revision) => {
+            told(context, key, "published");
+            feed::record_changed(context, Versioned::new(revision, record));
+        }
         Err(LinkError::OverBudget { message }) => {
+            told(context, key, "refused");
             let problem = Problem { reason: Reason::DeletionRefused, path: String::new(), message };
             return Ok((vec![problem], Outcome::After(Duration::from_secs(5))));
         }
-        Err(source) => return Err(SyncError::Arbiter { key: key.clone(), source: Box::new(source) }),
+        Err(source) => {
+            told(context, key, "failed");
+            return Err(SyncError::Arbiter { key: key.clone(), source: Box::new(source) });
+        }
     }
     tracing::info!(%key, "deleted in both sites");
     Ok((Vec::new(), Outcome::After(Duration::from_millis(200))))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use super::super::{MembershipError, Running, View, run, run_membership};
+use super::super::{Attempt, Attempts, MembershipError, Running, View, run, run_membership};
 use super::{identity, timing};
 use crate::arbiter::Arbiter;
 use crate::clock::Clock;
@@ -256,4 +256,35 @@ async fn whoever_feeds_a_release_is_heard_at_once() {
     assert!(task.view.borrow().seen > first);
     task.stop.send(()).unwrap();
     task.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_is_told_as_it_ended() {
+    let store = SimStore::default();
+    let clock = RuntimeClock(Instant::now());
+    let directory = tempfile::tempdir().unwrap();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let running =
+        Running::without_pins(identity("op-0", "1"), timing(), SharedGate::new(Gate::new("dc-a", "op-0", 1, timing())));
+    let attempts = Attempts::new({
+        let told = std::sync::Arc::clone(&told);
+        move |attempt| told.lock().unwrap().push(attempt)
+    });
+    let running = Running { pins: Some(directory.path().join("pins.json")), attempts, ..running };
+    let (sender, view) = watch::channel(View::default());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let ended = tokio::spawn(run(store.clone(), running, clock, sender, async { drop(stopped.await) }));
+    let mut task = Task { view, stop, ended };
+    task.until(|view| view.alive(clock.now())).await;
+    assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [Attempt::Answered(Duration::ZERO)]);
+    store.set_down(true);
+    tokio::time::sleep(timing().t()).await;
+    let failed = std::mem::take(&mut *told.lock().unwrap());
+    assert!(failed.len() > 4 && failed.iter().all(|attempt| *attempt == Attempt::Failed), "{failed:?}");
+    store.set_down(false);
+    store.set_members(BTreeSet::from([1]));
+    store.elect();
+    task.until(|view| view.deadline.is_none()).await;
+    tokio::time::sleep(timing().t()).await;
+    assert_eq!(told.lock().unwrap().last(), Some(&Attempt::Refused));
 }

@@ -57,6 +57,21 @@ pub(super) fn decide(at: At<'_>, kinds: &[EffectKind], because: Reason) -> (Deci
 }
 
 impl EffectKind {
+    /// Every call.
+    pub const ALL: [Self; 11] = [
+        Self::Quiesce,
+        Self::FinalSync,
+        Self::Demote,
+        Self::Fence,
+        Self::Promote,
+        Self::Resume,
+        Self::ScaleActive,
+        Self::ScaleStandby,
+        Self::Redirect,
+        Self::Verify,
+        Self::SweepDrill,
+    ];
+
     /// The name, as it stands in status, logs and sentences.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -6,29 +6,13 @@ use std::path::Path;
 use crate::failover::reason::examples::all;
 use crate::failover::{Deadlines, Language, Step};
 
-const STEPS: [Step; 14] = [
-    Step::Validating,
-    Step::AwaitingApproval,
-    Step::Quiescing,
-    Step::FinalSync,
-    Step::Demoting,
-    Step::Fencing,
-    Step::EpochCommitted,
-    Step::Promoting,
-    Step::Redirecting,
-    Step::Verifying,
-    Step::Completed,
-    Step::Resyncing,
-    Step::Protected,
-    Step::RolledBack,
-];
-
 fn steps() -> String {
     let mut text = String::from("| Step | 步骤 | Deadline |\n| --- | --- | --- |\n");
-    for step in STEPS {
+    for step in Step::ALL {
         let deadline = Deadlines::default().of(step).map_or_else(String::new, |d| format!("{} s", d.as_secs()));
-        let name = serde_json::to_value(step).unwrap();
-        writeln!(text, "| `{}` | {} | {deadline} |", name.as_str().unwrap(), step.name(Language::Chinese)).unwrap();
+        // The name as journals have it.
+        assert_eq!(serde_json::to_value(step).unwrap(), step.code());
+        writeln!(text, "| `{}` | {} | {deadline} |", step.code(), step.name(Language::Chinese)).unwrap();
     }
     text
 }
@@ -42,6 +26,14 @@ fn reasons() -> String {
         writeln!(text, "| `{}` | {english} | {chinese} |", reason.code()).unwrap();
     }
     text
+}
+
+#[test]
+fn what_exposes_a_group_is_named_as_reasons_are() {
+    let codes: Vec<&str> = all().iter().map(crate::failover::Reason::code).collect();
+    let unknown: Vec<&str> =
+        crate::failover::EXPOSING.into_iter().filter(|exposing| !codes.contains(exposing)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 /// With `TANDEM_WRITE_DOCS=1` the tables are written; else they are compared.
