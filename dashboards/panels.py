@@ -147,7 +147,7 @@ CITY = Dashboard(
                  "max by (dc) (tandem_authority unless on (dc, instance) tandem_fenced == 1) == 1", "{{dc}}", names=True, colours=GOOD_AT_ANY),
             stat("Groups protected", "受保护的组", "Groups that would survive the loss of their site now.",
                  total("tandem_groups", "readiness", 'readiness="Protected"', zero=False), colours=GOOD_AT_ANY),
-            stat("Groups exposed", "未受保护的组", "Groups that would not.",
+            stat("Groups exposed", "未受保护的组", "Groups that would not, or of which it is not known.",
                  total("tandem_groups", "readiness", 'readiness!="Protected"'), colours=NONE_IS_BEST),
             stat("Moves under way", "进行中的切换", "Groups that are being moved, until they serve.",
                  total("tandem_executions", "step", 'step!~"Completed|Resyncing|Protected"'), colours=NONE_IS_BEST),
@@ -291,8 +291,6 @@ API = Dashboard(
         )),
         Row("What agencies asked for", (
             AGENCY_REQUESTS,
-            Panel("Audit chain: newest entry as the API knows it", "审计链最新编号（API）", "Its number. It grows with all that people do.",
-                  q(f"max by (dc) (tandem_api_audit_head{{{HERE}}})", "{{dc}}")),
             CERTIFICATES,
         )),
     ))

@@ -14,7 +14,9 @@ use tandem_tests::watching::{Dashboard, asked, dashboards, metrics, root, rules,
 
 /// What is on no panel, and why.
 const NOT_SHOWN: [(&str, &str); 0] = [];
-/// The dashboards, in the order in which people meet them.
+/// Metrics that are being built: they are asked for already.
+const COMING: [&str; 1] = ["tandem_paused"];
+/// The dashboards.
 const NAMES: [&str; 5] = ["api", "city", "failover", "operator", "unit"];
 /// Units of Grafana's that panels may have.
 const UNITS: [&str; 6] = ["short", "s", "bytes", "percentunit", "ops", "reqps"];
@@ -247,9 +249,12 @@ fn every_metric_is_declared_and_every_declared_one_is_shown() {
         all().iter().flat_map(Dashboard::queries).flat_map(|query| metrics(&query.expr)).collect();
     let recorded: BTreeSet<String> = rules().into_iter().filter(|rule| !rule.alert).map(|rule| rule.name).collect();
     let asked: BTreeSet<String> = rules().iter().flat_map(|rule| metrics(&rule.expr)).chain(shown.clone()).collect();
-    let unknown: Vec<&String> =
-        asked.iter().filter(|name| !declared.contains(*name) && !recorded.contains(*name)).collect();
-    assert!(unknown.is_empty(), "not in docs/metrics.md: {unknown:?}");
+    let unknown: Vec<&str> = asked
+        .iter()
+        .filter(|name| !declared.contains(*name) && !recorded.contains(*name))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(unknown, COMING, "not in docs/metrics.md and not in COMING, or the other way round");
     let left_out: BTreeSet<&str> = NOT_SHOWN.iter().map(|(name, _)| *name).collect();
     let unshown: BTreeSet<&str> = declared.difference(&shown).map(String::as_str).collect();
     assert_eq!(unshown, left_out, "on no panel, and not in NOT_SHOWN, or the other way round");

@@ -35,11 +35,12 @@ pub(crate) async fn in_order_nothing_fires(world: Arc<World>) {
     world.held_by("dc-a").await;
     world.quiet().await;
     let since = now();
-    // An agency reads meanwhile.
+    // An agency reads meanwhile, and asks for what is not there.
     let li = world.lab.asks_api("dc-a", Shown::Person("li"));
     let end = tokio::time::Instant::now() + CALM;
     while tokio::time::Instant::now() < end {
         assert_eq!(li.get("/v1/requests").await.status, 200);
+        assert_eq!(li.get("/v1/environments/health-none").await.status, 404);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let mut fired = world.fired(since).await;
