@@ -116,6 +116,8 @@ generate: ## write the generated files again
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated charts/tandem
 	$(call say,writing the tables of docs/failover.md and docs/metrics.md)
 	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api --lib the_manual_has
+	$(call say,writing the dashboards)
+	@python3 dashboards/generate.py
 
 .PHONY: generated
 generated: build-packages
@@ -123,6 +125,7 @@ generated: build-packages
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- --check crds/generated charts/tandem
 	@python3 tests/data/bozhou/generate.py --check
 	@cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api --lib the_manual_has
+	@python3 dashboards/generate.py --check
 
 .PHONY: structure
 structure: build-packages
@@ -145,6 +148,12 @@ installed: root programs control-plane ## install both sites of a lab from the c
 	$(call say,both sites from the chart: installed, upgraded, uninstalled (about 3 minutes))
 	@TANDEM_HELM=$$(scripts/chart-tools)/helm $(call LAB_TEST,tandem-tests,installed)
 
+.PHONY: dashboards
+dashboards: build-packages ## test the alerts, their runbooks and the dashboards against Prometheus' own tools
+	@scripts/ensure-packages prometheus
+	$(call say,alerts, runbooks and dashboards)
+	@cargo test --quiet --locked -p tandem-tests --test dashboards
+
 .PHONY: test
 test: root programs control-plane ## all tests: units, properties, the lab, end to end, the whole city
 	$(call say,unit and property tests)
@@ -153,15 +162,22 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@cargo test --locked -p tandem-arbiter --features mutations --lib
 	$(call say,the protocol in simulated time)
 	@cargo test --release --locked -p tandem-sim
-	@$(MAKE) --no-print-directory chart installed
+	@$(MAKE) --no-print-directory chart dashboards installed
 	$(call say,the life of a lab)
 	@$(call LAB_TEST,tandem-lab,lifecycle)
 	$(call say,end to end on a lab)
 	@$(call LAB_TEST,tandem-tests,e2e)
 	$(call say,staged faults: who is active, on a lab (about 4 minutes))
 	@$(call LAB_TEST,tandem-tests,failover)
+	@$(MAKE) --no-print-directory watch
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)
+
+.PHONY: watch
+watch: root programs control-plane ## have a real Prometheus watch a lab while faults are staged, and ask it all that dashboards ask
+	@scripts/ensure-packages prometheus
+	$(call say,watched by a real Prometheus (about 6 minutes))
+	@$(call LAB_TEST,tandem-tests,watch)
 
 .PHONY: test-api
 test-api: root programs control-plane ## send requests made up from the OpenAPI document to the API of a lab (EXAMPLES=25)

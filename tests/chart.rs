@@ -510,24 +510,45 @@ fn the_users_of_the_manual_are_those_of_the_lab() {
 }
 
 #[test]
-fn alerts_are_on_metrics_that_there_are() {
-    let source =
-        ["operator/src/metrics.rs", "api/src/metrics.rs"].map(|file| fs::read_to_string(root().join(file)).unwrap());
+fn alerts_lead_to_where_the_runbooks_are() {
+    let file = fs::read_to_string(chart().join("files/tandem.rules.yaml")).unwrap();
+    let links = |prefix: &[&str]| -> Vec<String> {
+        let objects = template("monitoring", 34, prefix).unwrap();
+        let rule = named(&objects, "PrometheusRule", "tandem");
+        let rules = list(&rule["spec"]["groups"]).iter().flat_map(|group| list(&group["rules"]));
+        rules.filter_map(|rule| rule["annotations"]["runbook_url"].as_str().map(str::to_owned)).collect()
+    };
+    let served = links(&["--set", "monitoring.runbookPrefix=https://docs.example/runbooks/"]);
+    assert_eq!(served.len(), file.matches("alert: ").count());
+    assert!(served.iter().all(|link| link.starts_with("https://docs.example/runbooks/Tandem")), "{served:?}");
+    let plain = links(&["--set", "monitoring.runbookPrefix=docs/runbooks"]);
+    assert!(plain.iter().all(|link| file.contains(&format!("runbook_url: {link}\n"))), "{plain:?}");
+}
+
+#[test]
+fn what_is_scraped_says_which_site_it_is() {
     let objects = rendered("monitoring", 34);
-    let rule = named(&objects, "PrometheusRule", "tandem");
-    let mut alerts = 0;
-    for alert in list(&rule["spec"]["groups"]).iter().flat_map(|group| list(&group["rules"])) {
-        alerts += 1;
-        let expression = alert["expr"].as_str().unwrap();
-        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        for metric in words.filter(|word| word.starts_with("tandem_")) {
-            assert!(source.iter().any(|text| text.contains(&format!("\"{metric}\""))), "{metric}");
-        }
-        for part in ["summary", "description"] {
-            assert!(alert["annotations"][part].is_string(), "{alert}");
-        }
+    for monitor in of_kind(&objects, "ServiceMonitor") {
+        let relabelings = &monitor["spec"]["endpoints"][0]["relabelings"];
+        let wanted = serde_json::json!([{"action": "replace", "targetLabel": "dc", "replacement": "dc-a"}]);
+        assert_eq!(*relabelings, wanted, "{}", called(monitor));
     }
-    assert!(alerts >= 10, "{alerts}");
+}
+
+#[test]
+fn dashboards_are_there_where_they_are_asked_for() {
+    let objects = rendered("monitoring", 34);
+    let map = named(&objects, "ConfigMap", "tandem-dashboards");
+    assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+    let files = map["data"].as_object().unwrap();
+    assert_eq!(files.len(), fs::read_dir(chart().join("files/dashboards")).unwrap().count());
+    for (name, text) in files {
+        let dashboard: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        assert_eq!(format!("{}.json", dashboard["uid"].as_str().unwrap()), *name);
+    }
+    assert!(
+        of_kind(&rendered("minimal", 34), "ConfigMap").iter().all(|map| map["metadata"]["name"] != "tandem-dashboards")
+    );
 }
 
 #[test]
@@ -560,6 +581,8 @@ fn nonsense_is_refused_and_its_field_named() {
         ("minimal", "people.auditors=[\"x\",\"x\"]", "/people/auditors"),
         ("site-a", "people.auditors=[\"gov-cloud-ops\"]", "people: the group 'gov-cloud-ops' is named twice"),
         ("monitoring", "monitoring.caSecret=\"\"", "/monitoring/caSecret"),
+        ("monitoring", "monitoring.runbookPrefix=\"our runbooks\"", "/monitoring/runbookPrefix"),
+        ("monitoring", "monitoring.dashboards={\"on\":true}", "/monitoring/dashboards"),
         ("witness", "arbiter.member.name=\"third\"", "arbiter.member.peers does not have 'third'"),
         ("witness", "arbiter.member.token=\"\"", "/arbiter/member/token"),
         ("witness", "arbiter.member.peers.witness=\"http://w:2380\"", "/arbiter/member/peers/witness"),

@@ -146,7 +146,7 @@ impl Lab {
     #[must_use]
     pub fn tandem_as(&self, person: &str, site: &str, arguments: &[&str]) -> Output {
         let people = self.dir.path().join("people");
-        let port = self.state()["ports"][format!("{site}/api")].as_u64().unwrap();
+        let port = self.port(&format!("{site}/api"));
         let mut command = Command::new(self.bin.join("tandem"));
         command.args(arguments).env("TANDEM_API", format!("https://127.0.0.1:{port}"));
         command.env("TANDEM_API_CA", people.join("api-ca.crt"));
@@ -212,7 +212,7 @@ impl Lab {
     /// # Panics
     /// When the lab's files cannot be read.
     pub async fn gate(&self, site: &str, replica: u8) -> kube::Client {
-        let port = self.state()["ports"][format!("{site}/operator-{replica}")].as_u64().unwrap();
+        let port = self.port(&format!("{site}/operator-{replica}"));
         let mut config = self.config(site).await;
         config.cluster_url = format!("https://127.0.0.1:{port}").parse().unwrap();
         config.tls_server_name = Some("localhost".to_owned());
@@ -222,6 +222,16 @@ impl Lab {
             *limit = Some(std::time::Duration::from_millis(400));
         }
         kube::Client::try_from(config).unwrap()
+    }
+
+    /// The loopback port by which a program such as `dc-a/operator-0` is reached.
+    ///
+    /// # Panics
+    /// When the lab has no such program.
+    #[must_use]
+    pub fn port(&self, program: &str) -> u64 {
+        let ports = self.state()["ports"].take();
+        ports[program].as_u64().unwrap_or_else(|| panic!("{program} is not among {ports}"))
     }
 
     /// What is on disk of the lab.

@@ -8,6 +8,7 @@ pub mod hooks;
 pub mod https;
 mod lab;
 pub mod runner;
+pub mod watching;
 
 pub use lab::Lab;
 

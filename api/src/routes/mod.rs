@@ -82,7 +82,6 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
 
 /// The whole API.
 pub fn router(state: AppState, identity: Identity, limits: &Limits) -> Router {
-    let counted = state.metrics.clone();
     let signed_in = signed_in()
         .split_for_parts()
         .0

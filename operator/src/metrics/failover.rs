@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_arbiter::gate::{Query, SharedGate};
 use tandem_core::failover::{
-    EXPOSING, EffectKind, Evidence, ExecutionKind, Journal, Outcome, Standing, Step, standing,
+    EXPOSING, EffectKind, Evidence, ExecutionKind, Journal, Outcome, Side, Standing, Step, standing,
 };
 use tandem_core::metrics::{Label, Metric, Teller};
 use tandem_crds::Protection;
@@ -16,6 +16,8 @@ use tandem_crds::Protection;
 const READINESS: [&str; 3] = ["Protected", "Unprotected", "Unknown"];
 const READY: Label = Label::closed("readiness", || READINESS.to_vec());
 const REASON: Label = Label::closed("reason", || EXPOSING.to_vec());
+const SIDES: [&str; 3] = ["Blocked", "Paused", "NeedsHuman"];
+const SIDE: Label = Label::closed("side", || SIDES.to_vec());
 const TYPE: Label = Label::closed("type", || ExecutionKind::ALL.map(ExecutionKind::as_str).to_vec());
 const ENDED: Label = Label::closed("result", || vec!["completed", "rolled_back"]);
 const CAUSE: Label = Label::closed("cause", || vec!["automatic", "by hand"]);
@@ -51,6 +53,11 @@ tandem_core::declare_metrics! {
     ).by(&[REASON]).told_by(Teller::Leader);
     EXECUTIONS = Metric::gauge("tandem_executions", "moves", "Moves of groups that are not over, by the step that they are at.")
         .by(&[STEP]);
+    EXECUTIONS_ASIDE = Metric::gauge(
+        "tandem_executions_aside",
+        "moves",
+        "Moves of groups that are not over and do not go on: a rule blocks them, somebody paused them, or they need a person.",
+    ).by(&[SIDE]);
     ENTRIES = Metric::counter("tandem_failover_entries_total", "entries", "Journal entries written, by step.").by(&[STEP]);
     STEP_DURATION = Metric::histogram(
         "tandem_failover_step_duration_seconds",
@@ -67,7 +74,7 @@ tandem_core::declare_metrics! {
 }
 
 /// What is looked up at a scrape, from the arbiter alone.
-pub(super) const SCRAPED: &[&Metric] = &[&EPOCH, &ACTIVE, &ACTIVE_SITE, &EXECUTIONS];
+pub(super) const SCRAPED: &[&Metric] = &[&EPOCH, &ACTIVE, &ACTIVE_SITE, &EXECUTIONS, &EXECUTIONS_ASIDE];
 /// What is looked up at a scrape beside that.
 pub(super) const SCRAPED_OF_SITE: &[&Metric] = &[&GROUPS, &EXPOSED];
 
@@ -94,6 +101,18 @@ pub(super) fn executions(samples: &mut Samples, board: &Board) {
     let open = board.open_journals();
     for step in Step::ALL {
         samples.count(&EXECUTIONS, &[step.code()], open.iter().filter(|held| held.seen.journal.step == step).count());
+    }
+    let sides: Vec<&str> = open.iter().filter_map(|held| held.seen.journal.side.as_ref()).map(aside).collect();
+    for side in SIDES {
+        samples.count(&EXECUTIONS_ASIDE, &[side], sides.iter().filter(|of| **of == side).count());
+    }
+}
+
+fn aside(side: &Side) -> &'static str {
+    match side {
+        Side::Blocked { .. } => "Blocked",
+        Side::Paused => "Paused",
+        Side::NeedsHuman { .. } => "NeedsHuman",
     }
 }
 

@@ -20,7 +20,7 @@ use tandem_arbiter::membership::{Attempt, Timing};
 use tandem_arbiter::peers::{MemberSeen, MembersRead};
 use tandem_arbiter::records::{Condition, GroupRecord, JournalSeen, MemberRecord, Phase, StatusRecord, Versioned};
 use tandem_core::check::Problem;
-use tandem_core::failover::{EXPOSING, ExecutionKind, Journal, Outcome, Reason as Why, Step};
+use tandem_core::failover::{EXPOSING, ExecutionKind, Journal, Outcome, Reason as Why, Side, Step};
 use tandem_core::metrics::{CITY, faults, in_manual, stray, tables};
 use tandem_core::names::{ANNOTATION_REVISION, ANNOTATION_SYNCED, LABEL_ID, LIMITS};
 use tandem_core::sync::{ObjectKey, Origin, Record, SpecRecord, Tombstone, spec_hash};
@@ -189,12 +189,17 @@ fn planned(step: Step) -> Journal {
 fn moves_that_are_not_over_are_told_by_their_step() {
     let board = Board::default();
     let look = || told(|samples| failover::executions(samples, &board));
-    assert_eq!((look().len(), of(&look(), "tandem_executions").len()), (Step::ALL.len(), 0));
+    let sides = 3;
+    assert_eq!((look().len(), of(&look(), "tandem_executions").len()), (Step::ALL.len() + sides, 0));
     let enter = |revision, journal| board.enter_journal(second(1), &JournalSeen { revision, created: 1, journal });
     enter(3, planned(Step::Promoting));
     assert_eq!(of(&look(), "tandem_executions"), just("step=Promoting", 1.0));
-    enter(4, Journal { over: true, ..planned(Step::Completed) });
-    assert_eq!(of(&look(), "tandem_executions"), []);
+    assert_eq!(of(&look(), "tandem_executions_aside"), []);
+    let why = Why::TooLong { step: Step::Promoting };
+    enter(4, planned(Step::Promoting).with_side(Some(Side::NeedsHuman { why })));
+    assert_eq!(of(&look(), "tandem_executions_aside"), just("side=NeedsHuman", 1.0));
+    enter(5, Journal { over: true, ..planned(Step::Completed) });
+    assert_eq!((of(&look(), "tandem_executions"), of(&look(), "tandem_executions_aside")), (vec![], vec![]));
 }
 
 #[test]
