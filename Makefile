@@ -144,10 +144,10 @@ chart: build-packages control-plane ## test the Helm chart: what it renders and 
 		scripts/test-chart $$tools
 
 .PHONY: manual
-manual: control-plane ## run the commands of the manual that need no pods, on real API servers and a real etcd
+manual: programs control-plane ## run the commands of the manual that need no pods, on real API servers and a real etcd
 	@scripts/ensure-packages etcd-server etcd-client openssl $(call unless,python3,python3)
 	$(call say,the commands of the manual)
-	@tools=$$(scripts/chart-tools); scripts/test-manual $$tools
+	@tools=$$(scripts/chart-tools); scripts/test-manual $$tools $(BIN)
 
 .PHONY: test
 test: root programs control-plane ## all tests: units, properties, the lab, end to end, the whole city
