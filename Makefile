@@ -15,7 +15,7 @@ TOOLS := $(TANDEM_CACHE)/tools
 CARGO_DENY_VERSION := 0.20.2
 INVENTORY ?= tests/data/bozhou/inventory.csv
 LAB ?= $(CURDIR)/.lab
-KEPT := TANDEM_CACHE,TANDEM_BIN,TANDEM_KUBE_BIN,KUBEBUILDER_ASSETS,CARGO_TARGET_DIR,RUST_BACKTRACE,PATH
+KEPT := TANDEM_CACHE,TANDEM_BIN,TANDEM_KUBE_BIN,TANDEM_HELM,TANDEM_PREVIOUS,KUBEBUILDER_ASSETS,CARGO_TARGET_DIR,RUST_BACKTRACE,PATH
 SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo --preserve-env=$(KEPT))
 # Tests on the lab are built by whoever calls make, and run as root.
 RUNNER := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
@@ -149,6 +149,12 @@ manual: programs control-plane ## run the commands of the manual that need no po
 	$(call say,the commands of the manual)
 	@tools=$$(scripts/chart-tools); scripts/test-manual $$tools $(BIN)
 
+.PHONY: installed
+installed: root programs control-plane ## install both sites of a lab from the chart, upgrade and uninstall them
+	@scripts/ensure-packages curl $(call unless,python3,python3)
+	$(call say,both sites from the chart: installed, upgraded, uninstalled (about 3 minutes))
+	@TANDEM_HELM=$$(scripts/chart-tools)/helm $(call LAB_TEST,tandem-tests,installed)
+
 .PHONY: test
 test: root programs control-plane ## all tests: units, properties, the lab, end to end, the whole city
 	$(call say,unit and property tests)
@@ -157,7 +163,7 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@cargo test --locked -p tandem-arbiter --features mutations --lib
 	$(call say,the protocol in simulated time)
 	@cargo test --release --locked -p tandem-sim
-	@$(MAKE) --no-print-directory chart manual
+	@$(MAKE) --no-print-directory chart manual installed
 	$(call say,the life of a lab)
 	@$(call LAB_TEST,tandem-lab,lifecycle)
 	$(call say,end to end on a lab)

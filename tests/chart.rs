@@ -296,6 +296,20 @@ fn every_container_has_no_more_than_it_needs() {
 }
 
 #[test]
+fn programs_listen_at_their_pods_address_alone_where_that_is_asked_for() {
+    let bound = template("site-a", 34, &["--set=bindToPodIP=true"]).unwrap();
+    for (kind, name) in [("StatefulSet", "tandem-operator"), ("Deployment", "tandem-api")] {
+        let container =
+            |objects| named(objects, kind, name).pointer("/spec/template/spec/containers/0").unwrap().clone();
+        let (usual, bound) = (container(&rendered("site-a", 34)), container(&bound));
+        let flag = Value::from("--listen-address=$(POD_IP)");
+        assert!(!list(&usual["args"]).contains(&flag) && list(&bound["args"]).contains(&flag), "{name}");
+        let field = list(&bound["env"]).iter().find(|variable| variable["name"] == "POD_IP").unwrap();
+        assert_eq!(field.pointer("/valueFrom/fieldRef/fieldPath").unwrap(), "status.podIP", "{name}");
+    }
+}
+
+#[test]
 fn rights_are_those_of_the_lab() {
     let objects = rendered("site-a", 20);
     for program in ["operator", "api"] {

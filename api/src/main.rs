@@ -1,6 +1,7 @@
 //! `tandem-api`: one API replica of one site.
 
 use clap::Parser;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tandem_api::config::{Config, LogFormat};
@@ -16,14 +17,20 @@ struct Arguments {
     /// The configuration file (YAML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// The address to listen at, in place of the one in the file, whose port stays: replicas that share a file differ in it.
+    #[arg(long, value_name = "IP")]
+    listen_address: Option<IpAddr>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match Config::read(&arguments.config) {
+    let mut config = match Config::read(&arguments.config) {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };
+    if let Some(address) = arguments.listen_address {
+        config.listen.set_ip(address);
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log_format {

@@ -90,19 +90,43 @@ macro_rules! manifest {
     };
 }
 
-/// What Tandem's programs and the lab's people may do.
-const RIGHTS: [(&str, &str); 3] =
-    [manifest!("operator-rbac.yaml"), manifest!("api-rbac.yaml"), manifest!("lab-admins.yaml")];
+/// What Tandem's programs may do.
+const RIGHTS: [(&str, &str); 2] = [manifest!("operator-rbac.yaml"), manifest!("api-rbac.yaml")];
+
+/// What the lab's people may do.
+const PEOPLE: (&str, &str) = manifest!("lab-admins.yaml");
 
 /// What belongs to the authority.
 const AUTHORITY: [(&str, &str); 2] =
     [manifest!("authority/data-centres.yaml"), manifest!("authority/security-profiles.yaml")];
 
-/// Installs what a site needs.
+/// Makes a cluster of a site's control plane: the rights of its node and of the lab's people, the namespaces of what every
+/// cluster has, and a few volumes in the node's folder.
 ///
 /// # Errors
 /// When the API server does not take something.
-pub async fn site(kubeconfig: &Path, minor: u32) -> Result<(), InstallError> {
+pub async fn cluster(kubeconfig: &Path, node_dir: &Path) -> Result<(), InstallError> {
+    let client = client(kubeconfig).await?;
+    apply_text(&client, node::RBAC, "the node's rights").await?;
+    apply_text(&client, PEOPLE.1, PEOPLE.0).await?;
+    for (namespace, role) in [("kube-system", "dns"), ("tandem-gateway", "gateway")] {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": namespace, "labels": {"tandem.dev/role": role}},
+        });
+        apply(&client, &object).await?;
+    }
+    for object in node::offered_volumes(node_dir) {
+        apply(&client, &object).await?;
+    }
+    Ok(())
+}
+
+/// Installs what Tandem's programs need in a cluster.
+///
+/// # Errors
+/// When the API server does not take something.
+pub async fn tandem(kubeconfig: &Path, minor: u32) -> Result<(), InstallError> {
     let client = client(kubeconfig).await?;
     let set = RuleSet::for_server(minor);
     let definitions = files(set).map_err(|error| InstallError::Manifest {
@@ -112,16 +136,8 @@ pub async fn site(kubeconfig: &Path, minor: u32) -> Result<(), InstallError> {
     for (name, text) in definitions {
         apply_text(&client, &text, &name).await?;
     }
-    apply_text(&client, node::RBAC, "the node's rights").await?;
     for (name, text) in RIGHTS {
         apply_text(&client, text, name).await?;
-    }
-    for (namespace, role) in [("kube-system", "dns"), ("tandem-gateway", "gateway")] {
-        let object = json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": namespace, "labels": {"tandem.dev/role": role}},
-        });
-        apply(&client, &object).await?;
     }
     established(&client).await
 }

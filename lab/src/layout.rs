@@ -1,6 +1,6 @@
 //! Where a lab keeps what: everything is below one folder, so that removing it removes all.
 
-use crate::plan::{PEOPLE, Plan};
+use crate::plan::{IMAGES, PEOPLE, Plan};
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -73,6 +73,18 @@ impl Layout {
     #[must_use]
     pub fn people(&self) -> PathBuf {
         self.dir.join(PEOPLE)
+    }
+
+    /// The images that were loaded, by digest.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.dir.join(IMAGES)
+    }
+
+    /// What a site's node keeps.
+    #[must_use]
+    pub fn node(&self, site: &str) -> PathBuf {
+        self.place(site).join("node")
     }
 
     /// The data of a place's member of the arbiter.

@@ -14,6 +14,7 @@ pub mod command;
 pub mod control;
 pub mod flags;
 pub mod forward;
+pub mod images;
 pub mod install;
 pub mod kubeconfig;
 pub mod layout;

@@ -10,9 +10,9 @@ use tandem_lab::claim::ClaimError;
 use tandem_lab::control::{Reply, Request, Status, ask};
 use tandem_lab::layout::Layout;
 use tandem_lab::network::Cut;
-use tandem_lab::node::{self, NodeArgs};
+use tandem_lab::node::{self, NodeArgs, contain};
 use tandem_lab::state::State;
-use tandem_lab::{city, status};
+use tandem_lab::{city, images, status};
 use tracing_subscriber::EnvFilter;
 
 /// Two real Kubernetes data centres and an arbiter on one machine, and faults to stage in them.
@@ -28,6 +28,7 @@ use tracing_subscriber::EnvFilter;
   tandem lab cut dc-a dc-b          cut the link between the two sites
   tandem lab kill dc-a/operator-0   end a program with SIGKILL; it is started again
   tandem lab power-off dc-a         end everything in dc-a at once
+  tandem lab up --bare              Kubernetes and the arbiter alone, to install Tandem's chart in
   tandem lab up --data ledger       with a small data service at each site, for the failover group `ledger`
   tandem lab down                   stop, and remove everything
 
@@ -131,6 +132,20 @@ enum Command {
         #[arg(short, long, default_value_t = 50)]
         lines: usize,
     },
+    /// Load a folder with Tandem's programs as an image, as an installation names it, and print its name. 载入镜像
+    Image {
+        /// The folder, such as target/release.
+        folder: PathBuf,
+    },
+    /// Become a container's program; the lab node does this itself.
+    #[command(hide = true)]
+    Contain {
+        /// The container's file system, as JSON.
+        description: String,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Run a lab node; the lab does this itself.
     #[command(hide = true)]
     Node(Box<NodeArgs>),
@@ -145,6 +160,10 @@ fn main() -> ExitCode {
     let layout = Layout { dir };
     let result = match arguments.command {
         Command::Node(node) => return run_node(*node),
+        Command::Contain { description, command } => match contain::run(&description, &command) {
+            Ok(never) => match never {},
+            Err(error) => return fail(&error),
+        },
         Command::Supervise(given) => {
             log();
             up::supervise(&layout, &given)
@@ -156,6 +175,7 @@ fn main() -> ExitCode {
         Command::Up(given) => up::up(&layout, &given),
         Command::Status { output } => print_status(&layout, &output),
         Command::Down => down(&layout),
+        Command::Image { folder } => load(&layout, &folder),
         Command::Logs { program, lines } => logs(&layout, &program, lines),
         command => fault(&layout, command),
     };
@@ -227,6 +247,12 @@ fn fault(layout: &Layout, command: Command) -> Outcome {
         _ => Request::Status,
     };
     Ok(ask(layout, &request, |_| {})?)
+}
+
+fn load(layout: &Layout, folder: &std::path::Path) -> Outcome {
+    status_of(layout)?;
+    println!("{}", images::load(&layout.images(), folder)?);
+    Ok(())
 }
 
 /// Asks the running lab how it stands.

@@ -22,6 +22,8 @@ pub const METRO: &str = "metro";
 
 /// The folder of people's certificates, beside those of the places.
 pub const PEOPLE: &str = "people";
+/// The folder of images, beside those of the places.
+pub const IMAGES: &str = "images";
 
 /// Where a lab keeps what must not be below its own folder: claims of prefixes, and programs that any user can execute.
 pub const RUN: &str = "/run/tandem-lab";
@@ -78,6 +80,7 @@ impl Plan {
                 && name != WITNESS
                 && name != METRO
                 && name != PEOPLE
+                && name != IMAGES
         };
         if names.len() != 2 || names[0] == names[1] || !names.iter().all(usable) {
             return Err(PlanError::Sites(sites.to_owned()));

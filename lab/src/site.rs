@@ -95,9 +95,10 @@ pub fn prepare(
         format!("--site={}", place.name),
         format!("--pod-range={}", place.pod_range()),
         format!("--service-range={}", place.service_range()),
-        format!("--dir={}", dir.join("node").display()),
+        format!("--dir={}", layout.node(&place.name).display()),
         format!("--programs={}", programs.own.display()),
         format!("--copies={}", place.program_copies().display()),
+        format!("--images={}", layout.images().display()),
     ];
     let mut replicas = Vec::new();
     if let Some(settings) = operators {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub layout: Layout,
     /// The programs.
     pub programs: Programs,
+    /// Whether nothing of Tandem is installed: no definitions, no rights, no programs.
+    pub bare: bool,
     /// Whether operators run, and what of their settings is to be another than usual.
     pub operators: Option<Vec<Setting>>,
     /// Whether the agencies' API runs, and the issuer of its tokens.

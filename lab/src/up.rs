@@ -38,6 +38,9 @@ pub(super) struct UpArgs {
     /// Start no operators, and no API.
     #[arg(long)]
     no_operators: bool,
+    /// Start Kubernetes and the arbiter alone, with nothing of Tandem in them: the chart then brings all of it. 仅启动集群与仲裁
+    #[arg(long, conflicts_with_all = ["import", "data", "automatic", "settings"])]
+    bare: bool,
     /// Start no agencies' API, and no issuer of tokens for it. 不启动单位 API
     #[arg(long)]
     no_api: bool,
@@ -101,8 +104,9 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
         plan: plan.clone(),
         layout: layout.clone(),
         programs: programs::find()?,
-        operators: (!given.no_operators).then_some(settings),
-        api: !given.no_api && !given.no_operators,
+        bare: given.bare,
+        operators: (!given.no_operators && !given.bare).then_some(settings),
+        api: !given.no_api && !given.no_operators && !given.bare,
         data: given.data.clone(),
         until: given.until()?,
     };
@@ -177,6 +181,9 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     if let Some(group) = &given.data {
         arguments.extend(["--data".into(), group.into()]);
     }
+    if given.bare {
+        arguments.push("--bare".into());
+    }
     if given.no_operators {
         arguments.push("--no-operators".into());
     }
@@ -240,6 +247,7 @@ fn clear(layout: &Layout, plan: &Plan) -> std::io::Result<()> {
     };
     gone(fs::remove_file(layout.socket()))?;
     gone(fs::remove_dir_all(layout.people()))?;
+    gone(fs::remove_dir_all(layout.images()))?;
     for place in plan.places() {
         gone(fs::remove_dir_all(layout.place(&place.name)))?;
     }

@@ -1,6 +1,7 @@
 //! `tandem-operator`: one operator replica of one site.
 
 use clap::Parser;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tandem_operator::config::{Config, LogFormat};
@@ -19,14 +20,20 @@ struct Arguments {
     /// This replica's name, in place of the one in the file: replicas that share a file differ in it.
     #[arg(long, value_name = "NAME")]
     replica: Option<String>,
+    /// The address to listen at, in place of the one in the file, whose port stays: replicas that share a file differ in it.
+    #[arg(long, value_name = "IP")]
+    listen_address: Option<IpAddr>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match Config::read(&arguments.config, arguments.replica) {
+    let mut config = match Config::read(&arguments.config, arguments.replica) {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };
+    if let Some(address) = arguments.listen_address {
+        config.listen.set_ip(address);
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log_format {

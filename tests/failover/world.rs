@@ -2,13 +2,12 @@
 
 use crate::data;
 use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_crds::Kind;
 use tandem_tests::gates::{Answer, Recorder};
 use tandem_tests::runner::Shared;
-use tandem_tests::{Lab, api, apply, built_in, eventually, fixtures, is_ready};
+use tandem_tests::{Lab, api, apply, built_in, eventually, failovers, fixtures, is_ready};
 
 /// How long anything may take at most.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -198,10 +197,7 @@ impl World {
 
     /// A `Failover` as a site has it.
     pub(crate) async fn failover(&self, site: &str, name: &str) -> Option<DynamicObject> {
-        let gvk = GroupVersionKind::gvk("tandem.dev", "v1alpha1", "Failover");
-        let resource = kube::api::ApiResource::from_gvk_with_plural(&gvk, "failovers");
-        let failovers: kube::Api<DynamicObject> = kube::Api::all_with(self.client(site).await, &resource);
-        failovers.get_opt(name).await.ok().flatten()
+        failovers(&self.client(site).await).get_opt(name).await.ok().flatten()
     }
 
     /// Asks for a move at a site, and waits until it stands in this phase.

@@ -88,9 +88,47 @@ impl Lab {
     /// # Panics
     /// When it fails.
     pub fn run(&self, arguments: &[&str]) {
+        let _ = self.output(arguments);
+    }
+
+    /// Runs `tandem lab …` on this lab, and gives back what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn output(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "tandem lab {}: {text}", arguments.join(" "));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The folder of the programs that run in it.
+    #[must_use]
+    pub fn programs(&self) -> &Path {
+        &self.bin
+    }
+
+    /// The arbiter's members as a site reaches them, its own first.
+    ///
+    /// # Panics
+    /// When the lab's files cannot be read.
+    #[must_use]
+    pub fn arbiter_addresses(&self, site: &str) -> Vec<String> {
+        self.plan().arbiter_endpoints_from(&self.plan().place(site).unwrap())
+    }
+
+    /// The name of a place's network namespace.
+    ///
+    /// # Panics
+    /// When the lab's files cannot be read.
+    #[must_use]
+    pub fn network(&self, place: &str) -> String {
+        self.plan().namespace(place)
+    }
+
+    fn plan(&self) -> tandem_lab::plan::Plan {
+        serde_json::from_value(self.state()["plan"].take()).unwrap()
     }
 
     /// Runs `tandem …` against one site.

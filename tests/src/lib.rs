@@ -43,6 +43,13 @@ pub fn api(client: &kube::Client, kind: Kind, namespace: Option<&str>) -> Api<Dy
     named(client, &ApiResource::from_gvk_with_plural(&gvk, kind.plural()), namespace)
 }
 
+/// The API of moves, which are not among the kinds that sites publish.
+#[must_use]
+pub fn failovers(client: &kube::Client) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(tandem_crds::GROUP, tandem_crds::VERSION, "Failover");
+    named(client, &ApiResource::from_gvk_with_plural(&gvk, "failovers"), None)
+}
+
 /// The API of a built-in kind.
 #[must_use]
 pub fn built_in(client: &kube::Client, group: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {

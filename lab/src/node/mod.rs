@@ -5,6 +5,7 @@
 
 mod addresses;
 mod backoff;
+pub mod contain;
 mod env;
 mod launch;
 mod pods;
@@ -18,6 +19,7 @@ mod services;
 mod simulated;
 mod state;
 mod status;
+mod volumes;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -37,6 +39,7 @@ use pods::{Context, Pods};
 use programs::Programs;
 pub use proxy::NetworkError;
 use register::Identity;
+pub(crate) use volumes::offered as offered_volumes;
 
 /// How long one attempt to register may take, and the wait between two.
 const REGISTER: Duration = Duration::from_secs(20);
@@ -74,6 +77,9 @@ pub struct NodeArgs {
     /// Directory, of this node alone, for copies of programs that pods could not execute where they are.
     #[arg(long)]
     pub copies: PathBuf,
+    /// Directory with the images that were loaded.
+    #[arg(long)]
+    pub images: PathBuf,
 }
 
 /// Why a lab node could not start or go on.
@@ -126,7 +132,8 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
     };
     std::fs::create_dir_all(args.dir.join("pods")).map_err(unusable(&args.dir))?;
     let dir = args.dir.canonicalize().map_err(unusable(&args.dir))?;
-    let programs = Programs::new(&args.programs, args.copies.clone()).map_err(unusable(&args.programs))?;
+    let programs =
+        Programs::new(&args.programs, args.copies.clone(), args.images.clone()).map_err(unusable(&args.programs))?;
     allow_low_ports();
     proxy::add_route(cluster, pods.first()).await?;
 

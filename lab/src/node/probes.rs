@@ -301,7 +301,7 @@ mod tests {
         let container: Container =
             serde_json::from_value(json!({"name": "c", "ports": [{"name": "web", "containerPort": 8080}]})).unwrap();
         let variables = BTreeMap::from([("PATH".to_owned(), "/bin:/usr/bin".to_owned())]);
-        let launch = Launch { command: vec![], variables, work: "/".into(), uid: None };
+        let launch = Launch { command: vec![], variables, work: "/".into(), uid: None, contained: None };
         Action::of(&probe(value), &container, LOCAL, &launch).unwrap()
     }
 

@@ -16,6 +16,8 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
 
+use super::contain::Contained;
+
 /// First user id of pods.
 const FIRST_UID: u32 = 200_000;
 /// How often a process is looked at that is not a child of this one.
@@ -136,13 +138,19 @@ pub(super) struct Launch {
     pub(super) work: PathBuf,
     /// User and group id; `None` = this process's own.
     pub(super) uid: Option<u32>,
+    /// A file system of its own, with the user that it has there.
+    pub(super) contained: Option<Contained>,
 }
 
 impl Launch {
     /// The command, under the pod's own user: no groups, no capabilities, no way to get any.
     fn prepare(&self) -> Option<Command> {
         let (program, arguments) = self.command.split_first()?;
-        let mut command = if let Some(uid) = self.uid {
+        let mut command = if let Some(contained) = &self.contained {
+            let mut wrapper = Command::new(std::env::current_exe().ok()?);
+            wrapper.arg("contain").arg(serde_json::to_string(contained).ok()?).arg("--").arg(program);
+            wrapper
+        } else if let Some(uid) = self.uid {
             let mut wrapper = Command::new("setpriv");
             wrapper.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
             wrapper.args(["--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--", program]);
@@ -163,6 +171,9 @@ impl Launch {
             chown(&self.work, Some(uid), Some(uid))?;
         }
         std::fs::set_permissions(&self.work, PermissionsExt::from_mode(0o700))?;
+        if let Some(contained) = &self.contained {
+            std::fs::create_dir_all(&contained.root)?;
+        }
         let out = OpenOptions::new().create(true).append(true).open(log)?;
         let empty = || io::Error::new(io::ErrorKind::InvalidInput, "the command is empty");
         let child = self.prepare().ok_or_else(empty)?.stdout(out.try_clone()?).stderr(out).spawn()?;
@@ -215,7 +226,7 @@ mod tests {
         let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
         let variables =
             BTreeMap::from([("GREETING".to_owned(), "hello".to_owned()), ("PATH".into(), "/bin:/usr/bin".into())]);
-        Launch { command, variables, work: dir.join("work"), uid: None }
+        Launch { command, variables, work: dir.join("work"), uid: None, contained: None }
     }
 
     async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {

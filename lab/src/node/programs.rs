@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::images;
+
 /// Images that name Tandem's own programs begin so.
 pub(super) const IMAGE_PREFIX: &str = "tandem.dev/";
 
@@ -25,29 +27,26 @@ pub(super) fn program_of(image: &str) -> Option<&str> {
 pub(super) struct Programs {
     source: PathBuf,
     reachable: Option<PathBuf>,
+    images: PathBuf,
 }
 
 impl Programs {
-    /// `copies` is used only when `source` cannot be reached by all users.
-    pub(super) fn new(source: &Path, copies: PathBuf) -> io::Result<Self> {
+    /// `copies` is used only when `source` cannot be reached by all users; `images` has those that were loaded.
+    pub(super) fn new(source: &Path, copies: PathBuf, images: PathBuf) -> io::Result<Self> {
         let source = source.canonicalize()?;
         let reachable = (!open_to_all(&source)?).then_some(copies);
-        Ok(Self { source, reachable })
+        Ok(Self { source, reachable, images })
     }
 
-    /// The file of the program that `image` names, if there is such a program.
+    /// The file of the program that `image` names, if there is such a program. An image that is named by digest is one that was
+    /// loaded, or none.
     pub(super) fn find(&self, image: &str) -> Option<PathBuf> {
-        self.named(program_of(image)?)
-    }
-
-    /// The file of the program of that name, if there is one.
-    pub(super) fn named(&self, name: &str) -> Option<PathBuf> {
-        if name.contains('/') || name.starts_with('.') {
-            return None;
-        }
-        let path = self.source.join(name);
-        let found = path.metadata().ok()?;
-        (found.is_file() && found.permissions().mode() & 0o111 != 0).then_some(path)
+        let name = program_of(image)?;
+        let folder = match image.split_once('@') {
+            Some((_, digest)) => self.images.join(images::folder_of(digest)?),
+            None => self.source.clone(),
+        };
+        beside(&folder.join(name), name)
     }
 
     /// Where pods can execute `program`, a path that [`Programs::find`] gave. Copies it first where need be, and again
@@ -86,6 +85,16 @@ impl Programs {
     }
 }
 
+/// The program of that name in the folder of another, if there is one.
+pub(super) fn beside(program: &Path, name: &str) -> Option<PathBuf> {
+    if name.contains('/') || name.starts_with('.') {
+        return None;
+    }
+    let path = program.with_file_name(name);
+    let found = path.metadata().ok()?;
+    (found.is_file() && found.permissions().mode() & 0o111 != 0).then_some(path)
+}
+
 /// Whether all users may pass through a directory and those above it.
 fn open_to_all(directory: &Path) -> io::Result<bool> {
     for directory in directory.ancestors() {
@@ -122,11 +131,30 @@ mod tests {
         let source = tempfile::tempdir().unwrap();
         write(&source.path().join("ledger"), 0o755);
         write(&source.path().join("notes"), 0o644);
-        let programs = Programs::new(source.path(), source.path().join("copies")).unwrap();
-        assert!(programs.find("tandem.dev/ledger:dev").is_some());
+        let programs =
+            Programs::new(source.path(), source.path().join("copies"), source.path().join("images")).unwrap();
+        let ledger = programs.find("tandem.dev/ledger:dev").unwrap();
         assert!(programs.find("tandem.dev/notes").is_none());
         assert!(programs.find("tandem.dev/absent").is_none());
-        assert!(programs.named("../ledger").is_none());
+        assert!(beside(&ledger, "ledger").is_some());
+        assert!(beside(&ledger, "../ledger").is_none());
+    }
+
+    #[test]
+    fn an_image_by_digest_is_one_that_was_loaded() {
+        let place = tempfile::tempdir().unwrap();
+        let (source, store) = (place.path().join("source"), place.path().join("images"));
+        let digest = "0123456789abcdef".repeat(4);
+        for folder in [source.clone(), store.join(&digest)] {
+            std::fs::create_dir_all(&folder).unwrap();
+            write(&folder.join("tandem"), 0o755);
+        }
+        let programs = Programs::new(&source, place.path().join("copies"), store.clone()).unwrap();
+        let found = programs.find(&format!("tandem.dev/tandem@sha256:{digest}"));
+        assert_eq!(found, Some(store.join(&digest).join("tandem")));
+        let other = "f".repeat(64);
+        assert_eq!(programs.find(&format!("tandem.dev/tandem@sha256:{other}")), None, "not what there happens to be");
+        assert_eq!(programs.find("tandem.dev/tandem@sha256:../../source"), None);
     }
 
     #[test]
@@ -136,7 +164,7 @@ mod tests {
         std::fs::create_dir(&source).unwrap();
         std::fs::set_permissions(&source, PermissionsExt::from_mode(0o700)).unwrap();
         write(&source.join("ledger"), 0o700);
-        let programs = Programs::new(&source, place.path().join("copies")).unwrap();
+        let programs = Programs::new(&source, place.path().join("copies"), place.path().join("images")).unwrap();
         let found = programs.find("tandem.dev/ledger").unwrap();
         let copy = programs.executable(&found).unwrap();
         assert_eq!(copy.file_name().unwrap(), "ledger");

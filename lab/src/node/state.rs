@@ -52,6 +52,21 @@ impl PodDir {
         self.0.join("work").join(container)
     }
 
+    /// What a volume of the pod holds, gone after its pod's end.
+    pub(super) fn volume(&self, name: &str) -> PathBuf {
+        self.0.join("volumes").join(name)
+    }
+
+    /// Where a container's file system is put together; empty for everybody else.
+    pub(super) fn root(&self, container: &str) -> PathBuf {
+        self.0.join("root").join(container)
+    }
+
+    /// The names that a container knows.
+    pub(super) fn hosts(&self) -> PathBuf {
+        self.0.join("hosts")
+    }
+
     /// Reads the record back. `None` where there is none, or none that can be read.
     pub(super) fn load(&self) -> Option<PodState> {
         serde_json::from_slice(&std::fs::read(self.0.join(FILE)).ok()?).ok()
@@ -68,7 +83,9 @@ impl PodDir {
 
     /// Removes all but the logs.
     pub(super) fn clear(&self) {
-        for result in [std::fs::remove_file(self.0.join(FILE)), std::fs::remove_dir_all(self.0.join("work"))] {
+        let files = [self.0.join(FILE), self.hosts()].map(std::fs::remove_file);
+        let folders = ["work", "volumes", "root"].map(|name| std::fs::remove_dir_all(self.0.join(name)));
+        for result in files.into_iter().chain(folders) {
             if let Err(error) = result
                 && error.kind() != io::ErrorKind::NotFound
             {

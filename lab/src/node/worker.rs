@@ -19,6 +19,7 @@ use super::process::{Exit, Launch, ProcessId, uid_of};
 use super::publish::Publisher;
 use super::state::{ContainerState, PodDir, PodState};
 use super::status::{ContainerView, PodView, State};
+use super::volumes::{REFRESH, Volumes};
 
 /// Grace, in seconds, where the pod says none.
 const GRACE: i64 = 30;
@@ -120,6 +121,7 @@ impl Worker {
     pub(super) async fn run(mut self) {
         // A terminal phase never changes again, whatever is left of the pod.
         if !self.ended() {
+            self.keep_volumes();
             loop {
                 self.obey();
                 self.advance().await;
@@ -147,6 +149,20 @@ impl Worker {
             self.publisher.finish_and_delete().await;
         }
         self.dir.clear();
+    }
+
+    /// Keeps what the pod's volumes hold as the API server says, until the worker ends.
+    fn keep_volumes(&mut self) {
+        if self.pod.spec.as_ref().is_none_or(|spec| spec.volumes.is_none()) {
+            return;
+        }
+        let (context, pod, ip, dir) = (self.context.clone(), self.pod.clone(), self.ip, self.dir.clone());
+        self.timers.spawn(async move {
+            loop {
+                tokio::time::sleep(REFRESH).await;
+                Volumes { context: &context, pod: &pod, ip, dir: &dir }.refresh().await;
+            }
+        });
     }
 
     fn ended(&self) -> bool {
@@ -290,6 +306,7 @@ impl Worker {
             variables: [("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())].into(),
             work: self.dir.work(&this.spec.name),
             uid: Some(uid_of(self.ip)),
+            contained: None,
         });
         let action = Action::of(spec, &this.spec, self.ip, &launch);
         let schedule = Schedule::of(spec);

@@ -85,7 +85,7 @@ impl Bench {
             client: kube::Client::try_from(config).unwrap(),
             node: "node".into(),
             dir: dir.path().to_owned(),
-            programs: Programs::new(dir.path(), dir.path().join("copies")).unwrap(),
+            programs: Programs::new(dir.path(), dir.path().join("copies"), dir.path().join("images")).unwrap(),
             host_ip: Ipv4Addr::LOCALHOST,
             services,
         });

@@ -38,7 +38,7 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, operators, api, data, .. } = self.settings.clone();
+        let super::Settings { plan, layout, programs, bare, operators, api, data, .. } = self.settings.clone();
         let places = plan.places();
 
         let done = self.begin("network: four namespaces, nothing of them on the host");
@@ -87,7 +87,7 @@ impl Supervisor {
         users.await.map_err(|error| doing("setting the arbiter up")(std::io::Error::other(error)))??;
         done();
 
-        let done = self.begin("definitions, rights and namespaces");
+        let done = self.begin(if bare { "rights and namespaces" } else { "definitions, rights and namespaces" });
         for programs in prepared.values() {
             self.launch(&programs.control);
         }
@@ -96,8 +96,12 @@ impl Supervisor {
             let kubeconfig = layout.kubeconfig(&site, "bootstrap");
             let minor = programs.minor;
             let shown = data.is_some().then(|| layout.pki(&site));
+            let node = layout.node(&site);
             installing.push(tokio::spawn(async move {
-                install::site(&kubeconfig, minor).await?;
+                install::cluster(&kubeconfig, &node).await?;
+                if !bare {
+                    install::tandem(&kubeconfig, minor).await?;
+                }
                 match shown {
                     Some(pki) => install::shown_to_data(&kubeconfig, &pki).await,
                     None => Ok(()),
@@ -107,7 +111,7 @@ impl Supervisor {
         for installed in installing {
             installed.await.map_err(|error| doing("installing")(std::io::Error::other(error)))??;
         }
-        if let Some(first) = plan.sites.first() {
+        if let Some(first) = plan.sites.first().filter(|_| !bare) {
             install::authority(&layout.kubeconfig(first, "bootstrap")).await?;
         }
         done();
