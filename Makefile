@@ -84,7 +84,7 @@ control-plane: lab-packages ## build the Kubernetes control plane, once (about 5
 	@if [ -z "$${TANDEM_KUBE_BIN:-}$${KUBEBUILDER_ASSETS:-}" ]; then lab/control-plane/build.sh; fi
 
 .PHONY: check
-check: build-packages fmt-check clippy deny doc generated structure ## everything that is checked without running Tandem
+check: build-packages fmt-check clippy deny doc generated structure docs ## everything that is checked without running Tandem
 
 .PHONY: fmt-check
 fmt-check:
@@ -132,6 +132,11 @@ structure: build-packages
 	$(call say,crate directions are as drawn)
 	@cargo test --quiet --locked -p tandem-tests --test structure
 
+.PHONY: docs
+docs: build-packages ## check the manual: what runs its commands, whether they parse, where its links lead
+	$(call say,the manual)
+	@cargo test --quiet --locked -p tandem-tests --test docs
+
 LAB_TEST = TANDEM_BIN=$(BIN) cargo test --locked $(RUNNER) -p $(1) --test $(2) -- --nocapture --test-threads 1 $(3)
 
 .PHONY: chart
@@ -141,6 +146,12 @@ chart: build-packages control-plane ## test the Helm chart: what it renders and 
 	@tools=$$(scripts/chart-tools); \
 		TANDEM_HELM=$$tools/helm cargo test --locked -p tandem-tests --test chart; \
 		scripts/test-chart $$tools
+
+.PHONY: manual
+manual: programs control-plane ## run the commands of the manual that need no pods, on real API servers and a real etcd
+	@scripts/ensure-packages etcd-server etcd-client openssl $(call unless,python3,python3)
+	$(call say,the commands of the manual)
+	@tools=$$(scripts/chart-tools); scripts/test-manual $$tools $(BIN)
 
 .PHONY: installed
 installed: root programs control-plane ## install both sites of a lab from the chart, upgrade and uninstall them
@@ -162,7 +173,7 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@cargo test --locked -p tandem-arbiter --features mutations --lib
 	$(call say,the protocol in simulated time)
 	@cargo test --release --locked -p tandem-sim
-	@$(MAKE) --no-print-directory chart dashboards installed
+	@$(MAKE) --no-print-directory chart dashboards manual installed
 	$(call say,the life of a lab)
 	@$(call LAB_TEST,tandem-lab,lifecycle)
 	$(call say,end to end on a lab)
