@@ -26,6 +26,8 @@ pub struct Metrics {
     pub conflicts: IntCounterVec,
     /// Whether the mass-change brake holds the follower.
     pub brake: IntGauge,
+    /// Whether people have paused this site.
+    pub paused: IntGauge,
     /// Epoch of each failover group.
     pub epochs: IntGaugeVec,
     /// Whether this replica's gate answers 200, by failover group.
@@ -87,6 +89,7 @@ impl Metrics {
         let leader = gauge("tandem_leader", "1 while this replica leads its site.")?;
         let authority = gauge("tandem_authority", "1 while this site may publish desired state.")?;
         let applied_revision = gauge("tandem_applied_revision", "The arbiter's revision applied in this site.")?;
+        let paused = gauge("tandem_paused", "1 while people have paused this site: it observes and writes nothing.")?;
         let brake = gauge("tandem_brake_tripped", "1 while the mass-change brake holds the follower.")?;
         let gauges = |name: &str, help: &str, label: &str| -> Result<IntGaugeVec, prometheus::Error> {
             let metric = IntGaugeVec::new(Opts::new(name, help), &[label])?;
@@ -130,6 +133,7 @@ impl Metrics {
             applied_revision,
             conflicts,
             brake,
+            paused,
         })
     }
 

@@ -17,6 +17,7 @@ use crate::http::{Health, Readiness, ServeError, serve};
 use crate::index::Index;
 use crate::link::{Link, LinkError};
 use crate::metrics::Metrics;
+use crate::pause::run_pause;
 use crate::progress::Progress;
 use crate::providers::{Providers, run_providers, run_self_fence};
 use crate::queue::{Outcome, Queue};
@@ -231,6 +232,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_holds(context.clone()));
     tasks.spawn(run_collection(context.clone()));
     tasks.spawn(run_acceptance(context.clone()));
+    tasks.spawn(run_pause(context.clone()));
     tasks.spawn(run_alarms(context.clone()));
     tasks.spawn(run_audit(context.clone()));
     tasks.spawn(run_drifts(context.clone()));
@@ -362,7 +364,7 @@ async fn keep_house(context: Context, readiness: Readiness) {
         let _ = tokio::time::timeout(Duration::from_secs(1), heartbeats.changed()).await;
         let standing = context.link.standing();
         let metrics = &context.cluster.metrics;
-        metrics.leader.set(i64::from(standing.leads));
+        metrics.leader.set(i64::from(context.link.lead().is_some()));
         metrics.authority.set(i64::from(standing.authority == Some(true)));
         for (name, queue) in
             [("sync", &context.queues.sync), ("provision", &context.queues.provision), ("fold", &context.queues.fold)]
