@@ -78,6 +78,7 @@ lab-packages:
 programs: build-packages ## build tandem, tandem-operator, tandem-api, tandem-agent and tandem-lab
 	$(call say,building the programs into $(BIN))
 	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-api -p tandem-agent -p tandem-lab
+	@ln -sf tandem $(BIN)/kubectl-tandem && ln -sf tandem $(BIN)/kubectl_complete-tandem
 
 .PHONY: control-plane
 control-plane: lab-packages ## build the Kubernetes control plane, once (about 5 minutes)
@@ -116,6 +117,8 @@ generate: ## write the generated files again
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated charts/tandem
 	$(call say,writing the tables of docs/failover.md)
 	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core --lib the_manual_has
+	$(call say,writing docs/cli.md)
+	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-cli --lib the_manual_has
 
 .PHONY: generated
 generated: build-packages
