@@ -69,7 +69,8 @@ pub fn detail(
 ) -> String {
     let (name, spec) = (environment.name_any(), &environment.spec);
     let display = spec.display_name.as_ref().map(|name| called(name, lang)).unwrap_or_default();
-    let mut text = format!("{name}  {display}  ({})\n\n", purpose(spec.purpose, lang));
+    let title = [name.clone(), display, format!("({})", purpose(spec.purpose, lang))];
+    let mut text = title.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ") + "\n\n";
     let members = spec.members.iter().map(|member| {
         let role = match member.role {
             MemberRole::Administrator => lang.say("administrator", "管理员"),
