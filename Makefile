@@ -78,6 +78,7 @@ lab-packages:
 programs: build-packages ## build tandem, tandem-operator, tandem-api, tandem-agent and tandem-lab
 	$(call say,building the programs into $(BIN))
 	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-api -p tandem-agent -p tandem-lab
+	@ln -sf tandem $(BIN)/kubectl-tandem && ln -sf tandem $(BIN)/kubectl_complete-tandem
 
 .PHONY: control-plane
 control-plane: lab-packages ## build the Kubernetes control plane, once (about 5 minutes)
@@ -114,8 +115,8 @@ doc: build-packages
 generate: ## write the generated files again
 	$(call say,writing the CustomResourceDefinitions)
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated charts/tandem
-	$(call say,writing the tables of docs/failover.md and docs/metrics.md)
-	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api --lib the_manual_has
+	$(call say,writing the tables of docs/failover.md, docs/metrics.md and docs/cli.md)
+	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api -p tandem-cli --lib the_manual_has
 	$(call say,writing the dashboards)
 	@python3 dashboards/generate.py
 

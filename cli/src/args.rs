@@ -4,7 +4,10 @@ use crate::arbiter::args::ArbiterCommand;
 use crate::audit::AuditCommand;
 use crate::failover::args::{FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
 use crate::language::Lang;
+use crate::output::Output;
+use crate::pause::{PauseArgs, ResumeArgs};
 use crate::request::args::RequestCommand;
+use crate::show::args::{AppArgs, EnvArgs, UnitsArgs};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,9 +17,12 @@ Examples:
   tandem import systems.csv --dry-run           check a spreadsheet of systems / 检查系统清单，不写入
   tandem import systems.csv -o resources/       write the resources as YAML / 导出为 YAML 资源文件
   tandem import systems.csv --apply             apply them to the cluster / 写入集群
-  tandem status --context dc-a                  what is not ready, and why / 查看未就绪的资源及原因
+  tandem status --context dc-a                  how the city stands, what to do / 查看全局状态与处理办法
+  tandem units health                           an agency's budget and environments / 查看单位预算与环境
+  tandem app --not-ready                        applications that are not ready / 查看未就绪的应用
   tandem groups --context dc-b                  where each group is active / 查看各组主用站点
   tandem failover plan --site dc-a              what a move would do / 查看切换计划
+  tandem pause --reason 'network works'         observe, write nothing / 暂停本站点的一切写入
   tandem arbiter status                         how the arbiter stands, what to do / 查看仲裁状态
   tandem request create -f request.yaml         ask for an environment / 申请环境
   tandem lab up                                 two data centres on this machine / 在本机启动两个数据中心
@@ -64,8 +70,16 @@ pub struct Cli {
 pub enum Command {
     /// Turn a spreadsheet of application systems into resources
     Import(Box<ImportArgs>),
-    /// Show what is ready in a site, and what is not
+    /// Show how the city stands on one screen: sites, groups, what is wrong and what to do
     Status(StatusArgs),
+    /// Show agencies: their budgets, what is given and used of them
+    Units(UnitsArgs),
+    /// Show environments: their quotas, when they end, how they stand at each site
+    #[command(visible_alias = "environments")]
+    Env(EnvArgs),
+    /// Show applications: their parts and endpoints, where they are active, how they stand at each site
+    #[command(visible_alias = "applications")]
+    App(AppArgs),
     /// Show the failover groups: where each is active, and whether it would survive the loss of that site
     Groups(GroupsArgs),
     /// Plan, start, approve, abort and follow moves of failover groups
@@ -78,6 +92,10 @@ pub enum Command {
     /// Forbid promotions, and allow them again
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Have a site observe and write nothing, until `resume`
+    Pause(PauseArgs),
+    /// Have a paused site go on
+    Resume(ResumeArgs),
     /// Ask for environments, decide on what was asked, follow it, through the REST API
     #[command(subcommand)]
     Request(Box<RequestCommand>),
@@ -163,9 +181,15 @@ pub struct ImportArgs {
 /// Arguments of `tandem status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
-    /// How many objects that are not ready to list; 0 for all
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    /// How many problems to show, each cut to its lines; 0 for all, with every name and whole messages
+    #[arg(long, value_name = "NUMBER", default_value_t = 6)]
     pub limit: usize,
+    /// Show it again and again, until Ctrl-C; without a terminal only when something changed
+    #[arg(short, long)]
+    pub watch: bool,
+    /// How to write it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
     /// Which cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,

@@ -4,14 +4,21 @@
 pub mod arbiter;
 pub mod args;
 pub mod audit;
+mod canvas;
 pub mod cluster;
+pub mod completion;
 pub mod exit;
 pub mod failover;
 pub mod import;
 pub mod lab;
 pub mod language;
+#[cfg(test)]
+mod manual;
 pub mod output;
+pub mod pause;
+pub mod ready;
 pub mod request;
+pub mod show;
 pub mod status;
 
 use args::{Cli, Command};
@@ -20,11 +27,18 @@ use exit::Exit;
 use failover::FailoverError;
 use failover::args::TypeArg;
 use language::Lang;
+use pause::PauseError;
+use show::ShowError;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Runs the command line. The first argument is the program's name: `kubectl-tandem` makes it a plugin of kubectl.
+/// Runs the command line. The first argument is the program's name: `kubectl-tandem` makes it a plugin of kubectl, and
+/// `kubectl_complete-tandem` what kubectl asks for completions of the plugin.
 pub async fn run(arguments: Vec<OsString>) -> Exit {
+    if arguments.first().is_some_and(completion::is_completer) {
+        output::result(&completion::candidates(arguments));
+        return Exit::Ok;
+    }
     let mut command = Cli::command();
     if arguments.first().is_some_and(is_plugin) {
         command = command.bin_name("kubectl tandem");
@@ -51,15 +65,20 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
             output::error(&error);
             error.exit()
         }),
-        Command::Status(args) => status::run(&args).await.unwrap_or_else(|error| {
+        Command::Status(args) => status::run(&args, lang).await.unwrap_or_else(|error| {
             output::error(&error);
             Exit::Cluster
         }),
+        Command::Units(args) => ended(show::units(&args, lang).await, ShowError::exit),
+        Command::Env(args) => ended(show::environments(&args, lang).await, ShowError::exit),
+        Command::App(args) => ended(show::applications(&args, lang).await, ShowError::exit),
         Command::Groups(args) => told(failover::show_groups(&args, lang).await),
         Command::Failover(command) => told(failover::run(command, lang).await),
         Command::Switchover(args) => told(failover::planned(*args, TypeArg::Switchover, lang).await),
         Command::Failback(args) => told(failover::planned(*args, TypeArg::Failback, lang).await),
         Command::Hold(command) => told(failover::hold(command, lang).await),
+        Command::Pause(args) => ended(pause::pause(&args, lang).await, PauseError::exit),
+        Command::Resume(args) => ended(pause::resume(&args, lang).await, PauseError::exit),
         Command::Arbiter(command) => arbiter::run(*command, lang).await.unwrap_or_else(|error| {
             output::error(&error);
             error.exit()
@@ -80,12 +99,18 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
             }
         },
         Command::Completion { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "tandem", &mut script);
-            output::result(&String::from_utf8_lossy(&script));
+            output::result(&completion::script(shell));
             Exit::Ok
         }
     }
+}
+
+/// How a command ended; what went wrong is told.
+fn ended<E: std::error::Error>(result: Result<Exit, E>, exit: impl FnOnce(&E) -> Exit) -> Exit {
+    result.unwrap_or_else(|error| {
+        output::error(&error);
+        exit(&error)
+    })
 }
 
 /// Whether a program's name is the one under which kubectl finds its plugin.

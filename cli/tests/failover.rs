@@ -69,6 +69,51 @@ fn a_plan_that_moves_nothing_says_so() {
 }
 
 #[tokio::test]
+async fn the_status_is_seen_in_one_look() {
+    let server = Server::default();
+    for site in [site("dc-a", true), site("dc-b", false)] {
+        server
+            .add(&format!("datacentres/{}", site.metadata.name.clone().unwrap()), serde_json::to_value(site).unwrap());
+    }
+    server.add("failovergroups/tax", serde_json::to_value(group("tax", 1, &[])).unwrap());
+    server.add("failovers/move-7", serde_json::to_value(moved()).unwrap());
+    let report = tandem_cli::status::report(&tandem_cli::status::look_in_time(&server.client()).await.unwrap());
+    assert_eq!((report.authority.as_deref(), report.groups.protected, report.well), (Some("dc-a"), 1, false));
+    assert_eq!(report.problems[0].reason, "NeedsHuman");
+}
+
+#[tokio::test]
+async fn a_site_is_paused_and_goes_on_by_its_annotation() {
+    use tandem_cli::pause::{PauseError, clear, set};
+    let server = Server::with([("datacentres/dc-b", serde_json::to_value(site("dc-b", false)).unwrap())]);
+    let client = server.client();
+    set(&client, "dc-b", ("network works", "wang"), false).await.unwrap();
+    let annotations = || server.object("datacentres/dc-b")["metadata"]["annotations"].clone();
+    assert_eq!(annotations(), json!({"tandem.dev/paused": "network works", "tandem.dev/paused-by": "wang"}));
+    assert!(clear(&client, "dc-b").await.unwrap());
+    assert_eq!(annotations(), json!({}));
+    assert!(!clear(&client, "dc-b").await.unwrap(), "it was not");
+
+    let status = json!({"phase": "Running", "from": "dc-a", "to": "dc-b"});
+    server.add("failovers/move-7", serde_json::to_value(failover_of(status)).unwrap());
+    let refused = set(&client, "dc-b", ("network works", "wang"), false).await.unwrap_err();
+    assert!(matches!(&refused, PauseError::Moving(name) if name == "move-7"), "{refused}");
+    assert_eq!(refused.exit(), Exit::Refused);
+    set(&client, "dc-b", ("network works", "wang"), true).await.unwrap();
+}
+
+#[test]
+fn moves_are_listed_the_newest_first() {
+    let mut older = moved();
+    older.metadata.name = Some("move-1".into());
+    older.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(time(-100_000)));
+    let rows = tandem_cli::failover::list::rows(&[older, moved()]);
+    assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["move-7", "move-1"]);
+    insta::assert_snapshot!("moves", tandem_cli::failover::list::table(&rows, time(75), Lang::En));
+    insta::assert_yaml_snapshot!("moves_yaml", rows[0]);
+}
+
+#[tokio::test]
 async fn the_plan_is_the_one_that_the_rest_api_shows() {
     let example: Value = serde_json::from_str(include_str!("../../core/src/plan/example.json")).unwrap();
     let server = Server::default();
@@ -96,7 +141,7 @@ fn groups_as_a_table() {
     view.groups.get_mut("archive").unwrap().status = None;
     insta::assert_snapshot!("groups", groups::table(&view, Lang::En));
     insta::assert_snapshot!("groups_zh", groups::table(&view, Lang::Zh));
-    let rows: Value = serde_json::from_str(&groups::json(&view)).unwrap();
+    let rows: Value = serde_json::to_value(groups::rows(&view)).unwrap();
     assert_eq!(rows[3]["group"], "tax");
     assert_eq!((&rows[3]["protected"], &rows[3]["lagSeconds"]), (&json!(false), &json!(75)));
     assert_eq!(rows[0]["protected"], Value::Null, "nobody has said");

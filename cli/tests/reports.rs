@@ -115,8 +115,21 @@ fn the_lab_is_the_program_beside_this_one() {
 #[test]
 fn kubectl_finds_it_as_a_plugin() {
     let directory = tempfile::tempdir().unwrap();
-    let plugin = directory.path().join("kubectl-tandem");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tandem"), &plugin).unwrap();
-    let output = Command::new(&plugin).args(["import", "--help"]).output().unwrap();
-    assert!(String::from_utf8(output.stdout).unwrap().contains("Usage: kubectl tandem import"));
+    let called = |name: &str, arguments: &[&str]| {
+        let program = directory.path().join(name);
+        if !program.exists() {
+            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tandem"), &program).unwrap();
+        }
+        Command::new(&program).args(arguments).env("KUBECONFIG", "/nowhere/kubeconfig").output().unwrap()
+    };
+    let help = called("kubectl-tandem", &["status", "--help"]);
+    assert!(String::from_utf8(help.stdout).unwrap().contains("Usage: kubectl tandem status"));
+    let status = called("kubectl-tandem", &["status"]);
+    assert_eq!(status.status.code(), Some(3), "it runs the command: {}", String::from_utf8_lossy(&status.stderr));
+    let wrong = called("kubectl-tandem", &["no-such-command"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let completed = called("kubectl_complete-tandem", &["failover", "pl"]);
+    assert_eq!(completed.status.code(), Some(0));
+    let completed = String::from_utf8(completed.stdout).unwrap();
+    assert!(completed.starts_with("plan\t") && completed.ends_with(":4\n"), "{completed}");
 }

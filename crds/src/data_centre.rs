@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 /// prints it. A person's word, at that site.
 pub const ARBITER: &str = "tandem.dev/arbiter";
 
+/// Annotation on a site's own `DataCentre`: the site is paused, for this reason. Its operators observe and write nothing.
+/// A person's word, at that site; it is not published.
+pub const PAUSED: &str = "tandem.dev/paused";
+/// Annotation beside [`PAUSED`]: who said so.
+pub const PAUSED_BY: &str = "tandem.dev/paused-by";
+/// The condition of a site that is paused; absent where it is not.
+pub const PAUSED_CONDITION: &str = "Paused";
+
 /// A site: one Kubernetes cluster with a Tandem operator in it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(

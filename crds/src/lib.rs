@@ -32,7 +32,10 @@ pub use application::{
     ComponentResources, Endpoint, EnvVar, HttpGet, Port, Probe, Probes, Protocol, Replicas, StandbyClass,
 };
 pub use common::{Capacity, DisplayName, GROUP, VERSION};
-pub use data_centre::{ARBITER, DataCentre, DataCentreSpec, DataCentreStatus, HoldSeen, Member, Preference};
+pub use data_centre::{
+    ARBITER, DataCentre, DataCentreSpec, DataCentreStatus, HoldSeen, Member, PAUSED, PAUSED_BY, PAUSED_CONDITION,
+    Preference,
+};
 pub use environment::{Environment, EnvironmentMember, EnvironmentSpec, EnvironmentStatus, MemberRole, Purpose, Quota};
 pub use environment_request::{
     Decision, DecisionOutcome, DecisionRole, EnvironmentRequest, EnvironmentRequestSpec, EnvironmentRequestStatus,

@@ -62,6 +62,8 @@ pub enum Reason {
     Suspended,
     /// The site is held or under maintenance.
     Maintenance,
+    /// The site is paused: it observes and writes nothing.
+    Paused,
     /// The API server refused what Tandem sent.
     ApplyFailed,
 }
@@ -130,6 +132,7 @@ impl Reason {
             Self::BrakeTripped => "BrakeTripped",
             Self::Suspended => "Suspended",
             Self::Maintenance => "Maintenance",
+            Self::Paused => "Paused",
             Self::ApplyFailed => "ApplyFailed",
         }
     }

@@ -150,7 +150,7 @@ async fn tell(context: &Context, kind: &'static str, good: &'static str, found: 
     context.cluster.tell(reference(&object, &Cluster::own_resource(Kind::DataCentre)), type_, reason, message).await;
     if context.link.standing().leads {
         context.queues.fold.add(key);
-    } else if !context.link.alive() {
+    } else if !context.link.alive() && context.link.pause().acts() {
         // Nobody leads a site that is fenced, and this is what it should know of then.
         if let Err(error) = write(context, &object).await {
             tracing::warn!(error, "the alarm is not shown on the data centre");

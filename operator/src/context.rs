@@ -117,9 +117,10 @@ impl Context {
 
 /// Whether this site has been fenced for so long that its workloads are put to rest although nobody took over
 /// (`fence.scaleAfter`): an arbiter's short absence does not empty the city, a long one leaves nothing running that nobody
-/// may use. A replica that has not been heard since its start knows of no workloads, and rests nothing.
+/// may use. A replica that has not been heard since its start knows of no workloads, and rests nothing; nor does one of a site
+/// that people have paused.
 #[must_use]
 pub fn at_rest(link: &Link, config: &Config) -> bool {
     let after = config.failover.policy(None, link.timing().t()).scale_after;
-    link.deadline().is_some_and(|deadline| link.uptime().saturating_sub(deadline) >= after)
+    link.pause().acts() && link.deadline().is_some_and(|deadline| link.uptime().saturating_sub(deadline) >= after)
 }

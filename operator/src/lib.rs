@@ -23,6 +23,7 @@ pub mod http;
 pub mod index;
 pub mod link;
 pub mod metrics;
+pub mod pause;
 pub mod progress;
 pub mod providers;
 pub mod queue;

@@ -7,6 +7,7 @@ pub use watching::Watching;
 use crate::config::{ArbiterConfig, Config};
 use crate::failover::{Board, Peers};
 use crate::index::SiteReport;
+use crate::pause::Pause;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -172,6 +173,7 @@ pub struct Link {
     others: Peers,
     etcd: Arc<(EtcdConfig, EtcdAdmin)>,
     peers: Arc<Mutex<HashMap<String, PeerSeen>>>,
+    pause: Pause,
 }
 
 /// When a site's heartbeats were last seen to move, on this replica's own clock. That they are there is no movement: they
@@ -245,6 +247,7 @@ impl Link {
             others: Peers::new(config.sites.iter().filter(|site| **site != config.site), timing),
             etcd: Arc::new((etcd, admin)),
             peers: Arc::default(),
+            pause: Pause::default(),
         };
         let (pins, attempts) = (Some(config.pins_file.clone()), Attempts::default());
         let running = Running { identity, timing, gate, pins, wake, comparison, attempts };
@@ -345,10 +348,22 @@ impl Link {
         self.gate.with(|gate| gate.deadline())
     }
 
-    /// The leadership, where this replica has it at this moment.
+    /// Whether people let this replica act for its site.
+    #[must_use]
+    pub fn pause(&self) -> &Pause {
+        &self.pause
+    }
+
+    /// The lead, where this replica has it at this moment, whether or not people let it act.
+    #[must_use]
+    pub fn lead(&self) -> Option<LeaderToken> {
+        self.view.borrow().leads(self.uptime())
+    }
+
+    /// The leadership, where this replica has it at this moment and may act.
     #[must_use]
     pub fn leadership(&self) -> Option<LeaderToken> {
-        self.view.borrow().leads(self.uptime())
+        self.pause.lets(self.lead())
     }
 
     /// Whether this site is not fenced at this moment, by this replica's heartbeats.
@@ -372,7 +387,7 @@ impl Link {
         // After a restore nobody has authority, and that is not the same as the other site's having it: nothing is put back.
         let authority = self.authority(&view).filter(|authority| view.alive(now) && !is_unconfirmed(authority));
         Standing {
-            leads: view.leads(now).is_some(),
+            leads: self.pause.lets(view.leads(now)).is_some(),
             authority: authority.as_ref().map(|authority| authority.record.held_by(&self.site)),
             authority_site: authority.map(|authority| authority.record.active),
         }
@@ -391,7 +406,7 @@ impl Link {
     }
 
     fn token(&self) -> Result<LeaderToken, LinkError> {
-        self.view.borrow().leads(self.uptime()).ok_or(LinkError::MayNotAct)
+        self.leadership().ok_or(LinkError::MayNotAct)
     }
 
     /// What this replica relies on when it acts for the site with authority.
@@ -409,7 +424,7 @@ impl Link {
     /// # Errors
     /// When the arbiter does not answer.
     pub async fn ensure_platform(&self) -> Result<(), LinkError> {
-        if self.site == self.preferred {
+        if self.site == self.preferred && self.pause.acts() {
             self.arbiter.ensure_platform(&self.preferred).await?;
         }
         Ok(())
@@ -449,6 +464,7 @@ impl Link {
     /// # Errors
     /// When the arbiter does not take it; then the edit must not be overwritten.
     pub async fn record_conflict(&self, seed: ConflictSeed, by: &Actor) -> Result<(), LinkError> {
+        self.may_act()?;
         let at = now();
         self.arbiter.record_conflict(&ConflictRecord::new(seed, at), Some(Scribe { actor: by, at })).await?;
         Ok(())
@@ -466,6 +482,22 @@ impl Link {
             .collect();
         self.arbiter.report_status(token.mod_revision, reports).await?;
         Ok(())
+    }
+
+    /// Tells the other site that this one is paused: the one report that goes out meanwhile.
+    ///
+    /// # Errors
+    /// When this replica does not hold the lead, or the arbiter does not take it.
+    pub async fn report_pause(&self, object: &ObjectKey, status: StatusRecord) -> Result<(), LinkError> {
+        let token = self.lead().ok_or(LinkError::MayNotAct)?;
+        let report = StatusReport { object: object.clone(), status: Some(status) };
+        self.arbiter.report_status(token.mod_revision, vec![report]).await?;
+        Ok(())
+    }
+
+    /// Refuses while people do not let this replica act: for what is not held to the lead.
+    fn may_act(&self) -> Result<(), LinkError> {
+        if self.pause.acts() { Ok(()) } else { Err(LinkError::MayNotAct) }
     }
 
     /// Takes back what this site said of an object that is gone.
@@ -525,6 +557,7 @@ impl Link {
     /// # Errors
     /// When the arbiter does not answer.
     pub async fn trip_brake(&self, tripped: &Tripped, from: i64) -> Result<i64, LinkError> {
+        self.may_act()?;
         Ok(self.arbiter.trip_brake(&BrakeRecord::new(tripped, from, now())).await?.revision)
     }
 
@@ -534,6 +567,7 @@ impl Link {
     /// # Errors
     /// When the arbiter does not take it.
     pub async fn confirm_brake(&self, revision: i64, by: &str, actor: &Actor) -> Result<bool, LinkError> {
+        self.may_act()?;
         let at = now();
         let confirmation = Confirmation { by: by.to_owned(), at };
         Ok(self.arbiter.confirm_brake(&self.site, revision, confirmation, Some(Scribe { actor, at })).await?)

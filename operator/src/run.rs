@@ -17,6 +17,7 @@ use crate::http::{Health, Readiness, ServeError, serve};
 use crate::index::Index;
 use crate::link::{Link, LinkError};
 use crate::metrics::{Certificate, Metrics};
+use crate::pause::run_pause;
 use crate::progress::Progress;
 use crate::providers::{Providers, run_providers, run_self_fence};
 use crate::queue::{Outcome, Queue};
@@ -248,6 +249,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_holds(context.clone()));
     tasks.spawn(run_collection(context.clone()));
     tasks.spawn(run_acceptance(context.clone()));
+    tasks.spawn(run_pause(context.clone()));
     tasks.spawn(run_alarms(context.clone()));
     tasks.spawn(run_audit(context.clone()));
     tasks.spawn(run_drifts(context.clone()));

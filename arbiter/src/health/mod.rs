@@ -15,6 +15,7 @@ use serde::Serialize;
 
 pub use certificates::{Certificate, CertificateProblem, certificate, shown};
 pub use look::look;
+pub use texts::mend;
 
 use crate::store::{Member, MemberStatus};
 

@@ -155,3 +155,33 @@ impl Finding {
         }
     }
 }
+
+/// What to do about a finding that is known by its reason alone, as conditions and events bear it: in English and Chinese.
+/// Nothing where no finding has that reason.
+#[must_use]
+pub fn mend(reason: &str) -> Option<[&'static str; 2]> {
+    let found = examples().into_iter().find(|finding| finding.reason() == reason)?;
+    Some([found.mend(), found.mend_chinese()])
+}
+
+/// One finding of each reason.
+fn examples() -> [Finding; 15] {
+    let member = String::new;
+    [
+        Finding::NoQuorum { answering: 0, members: 0 },
+        Finding::NoTolerance { lost: Vec::new() },
+        Finding::OutOfSpace { member: member() },
+        Finding::NearlyFull { member: member(), percent: 0 },
+        Finding::Corrupt { member: member() },
+        Finding::Slow { member: member(), millis: 0 },
+        Finding::Lagging { member: member(), behind: 0 },
+        Finding::CertificateExpired { whose: member() },
+        Finding::CertificateExpires { whose: member(), at: jiff::Timestamp::UNIX_EPOCH },
+        Finding::TwoClusters { clusters: Vec::new() },
+        Finding::Learner { member: member() },
+        Finding::RestoreUnfinished,
+        Finding::Unconfirmed { groups: 0 },
+        Finding::AuditBehind { waiting: 0 },
+        Finding::Unprotected { silent: member() },
+    ]
+}

@@ -1,6 +1,6 @@
 //! The command line of what concerns the arbiter itself.
 
-use crate::failover::args::Output;
+use crate::output::Output;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

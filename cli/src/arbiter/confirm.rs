@@ -5,7 +5,6 @@ use super::args::ConfirmArgs;
 use super::restore::alive;
 use super::{ArbiterError, now};
 use crate::exit::Exit;
-use crate::failover::args::Output;
 use crate::failover::table;
 use crate::language::Lang;
 use crate::output;
@@ -58,11 +57,7 @@ pub(super) async fn run(access: &Access, args: &ConfirmArgs, lang: Lang) -> Resu
     for group in names {
         rows.push(confirm(access, group, lang).await?);
     }
-    output::result(&match args.output {
-        Output::Json => serde_json::to_string_pretty(&rows).map_or_else(|error| error.to_string(), |text| text + "\n"),
-        Output::Table if rows.is_empty() => format!("{}\n", lang.say("No group waits.", "没有等待确认的组。")),
-        Output::Table => shown(&rows, lang),
-    });
+    args.output.write(&rows, || shown(&rows, lang));
     Ok(if rows.iter().all(|row| row.confirmed) { Exit::Ok } else { Exit::Refused })
 }
 
@@ -108,6 +103,9 @@ fn text(refused: &NotConfirmed, lang: Lang) -> String {
 }
 
 fn shown(rows: &[Row], lang: Lang) -> String {
+    if rows.is_empty() {
+        return format!("{}\n", lang.say("No group waits.", "没有等待确认的组。"));
+    }
     let mut table =
         table::table(lang.say(["GROUP", "ACTIVE", "EPOCH", "WHY NOT"], ["组", "主用站点", "纪元", "未确认原因"]));
     for row in rows {

@@ -4,7 +4,6 @@ use super::access::Access;
 use super::args::StatusArgs;
 use super::{ArbiterError, now, shown};
 use crate::exit::Exit;
-use crate::failover::args::Output;
 use crate::language::Lang;
 use crate::output;
 use jiff::Timestamp;
@@ -218,12 +217,7 @@ async fn records(access: &Access, report: &mut Report, found: &mut Vec<Finding>)
 
 pub(super) async fn run(access: &Access, args: &StatusArgs, lang: Lang) -> Result<Exit, ArbiterError> {
     let report = gather(access, args.quota_bytes).await;
-    output::result(&match args.output {
-        Output::Table => shown::report(&report, lang),
-        Output::Json => {
-            serde_json::to_string_pretty(&report).map_or_else(|error| error.to_string(), |text| text + "\n")
-        }
-    });
+    args.output.write(&report, || shown::report(&report, lang));
     Ok(match (&report.cluster, report.findings.is_empty()) {
         (None, _) => Exit::Cluster,
         (Some(_), true) => Exit::Ok,

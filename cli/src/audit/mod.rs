@@ -2,8 +2,9 @@
 
 use crate::exit::Exit;
 use crate::language::Lang;
-use crate::output;
+use crate::output::Output;
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use tandem_core::audit::{Broken, Checker, Head, Verified};
@@ -37,6 +38,31 @@ pub struct VerifyArgs {
     /// A head that is known from elsewhere, as number and hash; may be given several times
     #[arg(long, value_name = "NUMBER:HASH", value_parser = anchor)]
     pub anchor: Vec<Head>,
+    /// How to write it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// What was found of a chain, for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Found<'a> {
+    /// Whether it hangs together, and every head that is known is in it.
+    holds: bool,
+    /// The site whose chain it is; absent where it breaks.
+    site: Option<&'a str>,
+    /// The number of the first entry in the file.
+    first: Option<u64>,
+    /// The last entry, and its hash.
+    head: Option<&'a Head>,
+    /// How many heads are known from elsewhere.
+    anchors: usize,
+    /// How many of them are in the file, and agree.
+    anchors_found: usize,
+    /// The entry at which the chain breaks.
+    broken_at: Option<u64>,
+    /// Why, in a sentence.
+    why: Option<String>,
 }
 
 fn anchor(text: &str) -> Result<Head, String> {
@@ -78,12 +104,33 @@ pub fn run(command: &AuditCommand, lang: Lang) -> Result<Exit, AuditError> {
     let anchors = args.anchor.len();
     match verify(BufReader::new(input), args.anchor.clone()).map_err(failed)? {
         Ok(verified) => {
-            output::result(&holds(&verified, anchors, lang));
+            let Verified { site, first, head, anchors: passed } = &verified;
+            let found = Found {
+                holds: *passed == anchors,
+                site: Some(site),
+                first: Some(*first),
+                head: Some(head),
+                anchors,
+                anchors_found: *passed,
+                broken_at: None,
+                why: None,
+            };
+            args.output.write(&found, || holds(&verified, anchors, lang));
             // A head that is known and not in the file: the chain may have been cut off before it.
             Ok(if verified.anchors == anchors { Exit::Ok } else { Exit::Refused })
         }
         Err(broken) => {
-            output::result(&breaks(&broken, lang));
+            let found = Found {
+                holds: false,
+                site: None,
+                first: None,
+                head: None,
+                anchors,
+                anchors_found: 0,
+                broken_at: Some(broken.seq),
+                why: Some(broken.why.sentence(lang.of_core())),
+            };
+            args.output.write(&found, || breaks(&broken, lang));
             Ok(Exit::Refused)
         }
     }

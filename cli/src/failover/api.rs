@@ -1,7 +1,7 @@
 //! Reading and writing objects of one site.
 
 use crate::import::retry::{RequestError, retrying};
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams, TypeMeta};
 use kube::core::{NamespaceResourceScope, Resource};
 use kube::{Client, Error};
 use serde::Serialize;
@@ -130,6 +130,48 @@ where
     K: Readable + Resource<Scope = NamespaceResourceScope>,
 {
     list(client).await
+}
+
+/// Every object of a kind as the cluster has it, with fields that this release does not know.
+///
+/// # Errors
+/// When the kind is not there, or cannot be listed.
+pub async fn list_whole<K: Readable>(client: &Client) -> Result<Vec<DynamicObject>, ApiError> {
+    let resource = ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let kind = K::plural(&());
+    match retrying(|| async { api.list(&ListParams::default()).await }).await {
+        Ok(found) => Ok(found.items.into_iter().map(|object| typed(object, &resource)).collect()),
+        Err(RequestError::Kube(Error::Api(status))) if status.code == 404 => Err(ApiError::NotInstalled(kind.into())),
+        Err(source) => Err(failed(format!("list the cluster's {kind}"), source)),
+    }
+}
+
+/// One object as the cluster has it, with fields that this release does not know.
+///
+/// # Errors
+/// When it is not there, or cannot be read.
+pub async fn get_whole<K: Readable>(
+    client: &Client,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<DynamicObject, ApiError> {
+    let resource = ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    match retrying(|| async { api.get(name).await }).await {
+        Ok(found) => Ok(typed(found, &resource)),
+        Err(RequestError::Kube(Error::Api(status))) if status.code == 404 => Err(not_found::<K>(name)),
+        Err(source) => Err(failed(format!("read {} {name}", K::plural(&())), source)),
+    }
+}
+
+/// The items of a list do not say what they are.
+fn typed(mut object: DynamicObject, resource: &ApiResource) -> DynamicObject {
+    object.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+    object
 }
 
 fn not_found<K: Readable>(name: &str) -> ApiError {

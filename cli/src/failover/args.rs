@@ -1,6 +1,7 @@
 //! The command line of everything about who is active.
 
 use crate::args::ClusterArgs;
+use crate::output::Output;
 use clap::{Args, Subcommand, ValueEnum};
 use tandem_core::plan::Wanted;
 use tandem_crds::{DataLoss, FailoverSelector, FailoverType};
@@ -9,6 +10,7 @@ const FAILOVER_EXAMPLES: &str = "\
 Examples:
   tandem failover plan --site dc-a                        what would move, in which order / 查看切换计划
   tandem failover start --site dc-a --type failover --reason 'dc-a lost power' --watch
+  tandem failover list --under-way                        what moves now / 查看进行中的切换
   tandem failover approve move-7 --note 'as agreed'       agree to it / 批准
   tandem failover watch --latest                          follow the newest one / 跟踪最近一次切换
   tandem failover watch --next --context dc-b             wait for the next one / 等待下一次切换
@@ -35,22 +37,14 @@ pub struct GroupsArgs {
     pub cluster: ClusterArgs,
 }
 
-/// How to write results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people
-    #[default]
-    Table,
-    /// For programs
-    Json,
-}
-
 /// `tandem failover …`.
 #[derive(Debug, Subcommand)]
 #[command(after_help = FAILOVER_EXAMPLES)]
 pub enum FailoverCommand {
     /// Show what would move, in which order, how long it would take, and what would be refused
     Plan(PlanArgs),
+    /// List moves, the newest first
+    List(ListArgs),
     /// Ask for a move: makes a Failover object, which the operators carry out
     Start(StartArgs),
     /// Agree to a move
@@ -191,6 +185,20 @@ pub struct PlanArgs {
     /// What to move, and how.
     #[command(flatten)]
     pub what: MoveArgs,
+    /// How to write it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Arguments of `tandem failover list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Only those that have not ended
+    #[arg(long)]
+    pub under_way: bool,
     /// How to write it
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,

@@ -11,24 +11,36 @@ use tandem_crds::status::READY;
 use tandem_crds::{FailoverGroup, FailoverMode, GroupPhase, HOLD, Protection, Why};
 
 /// One group, for programs.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row<'a> {
-    group: String,
-    active: Option<&'a str>,
-    epoch: u64,
-    phase: Option<GroupPhase>,
-    mode: FailoverMode,
-    ready: bool,
-    protected: Option<bool>,
-    why: &'a [Why],
-    why_not_automatic: &'a [Why],
-    hold: Option<String>,
-    execution: Option<&'a str>,
-    lag_seconds: Option<i64>,
+pub struct Row<'a> {
+    /// The group.
+    pub group: String,
+    /// Where it is active, by its record.
+    pub active: Option<&'a str>,
+    /// Its epoch; 0 where nobody has seen its record.
+    pub epoch: u64,
+    /// Where its record stands.
+    pub phase: Option<GroupPhase>,
+    /// Whether an unplanned failover may start by itself.
+    pub mode: FailoverMode,
+    /// Whether it is in order at both sites.
+    pub ready: bool,
+    /// Whether it would survive the loss of its site; absent where nobody has said.
+    pub protected: Option<bool>,
+    /// Why it would not; where it would, what to know nevertheless.
+    pub why: &'a [Why],
+    /// Why an unplanned failover would not start by itself.
+    pub why_not_automatic: &'a [Why],
+    /// The hold that covers it.
+    pub hold: Option<String>,
+    /// The execution that moves it.
+    pub execution: Option<&'a str>,
+    /// How far its data was behind, in seconds.
+    pub lag_seconds: Option<i64>,
 }
 
-fn row(group: &FailoverGroup) -> Row<'_> {
+pub(crate) fn row(group: &FailoverGroup) -> Row<'_> {
     let status = group.status.as_ref();
     let readiness = status.and_then(|status| status.readiness.as_ref());
     let ready = |condition: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| condition.type_ == READY;
@@ -98,7 +110,7 @@ fn phase(phase: GroupPhase, lang: Lang) -> &'static str {
 }
 
 fn summary(view: &View, lang: Lang) -> String {
-    let rows: Vec<Row<'_>> = view.groups.values().map(row).collect();
+    let rows = rows(view);
     let unprotected: Vec<&str> =
         rows.iter().filter(|row| row.protected == Some(false)).map(|row| row.group.as_str()).collect();
     let unknown = rows.iter().filter(|row| row.protected.is_none()).count();
@@ -129,6 +141,6 @@ fn summary(view: &View, lang: Lang) -> String {
 
 /// The groups for programs.
 #[must_use]
-pub fn json(view: &View) -> String {
-    super::json(&view.groups.values().map(row).collect::<Vec<_>>())
+pub fn rows(view: &View) -> Vec<Row<'_>> {
+    view.groups.values().map(row).collect()
 }

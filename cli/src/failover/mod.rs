@@ -8,11 +8,12 @@ pub mod ask;
 pub mod change;
 pub mod groups;
 pub mod hold;
+pub mod list;
 pub mod look;
-mod plan_text;
+pub(crate) mod plan_text;
 pub(crate) mod table;
 pub mod watch;
-mod watch_text;
+pub(crate) mod watch_text;
 pub mod who;
 
 use crate::cluster::{self, ClusterError};
@@ -20,7 +21,7 @@ use crate::exit::Exit;
 use crate::language::Lang;
 use crate::output;
 use api::ApiError;
-use args::{FailoverCommand, GroupsArgs, HoldCommand, Output, PlanArgs, StartArgs, TypeArg};
+use args::{FailoverCommand, GroupsArgs, HoldCommand, PlanArgs, StartArgs, TypeArg};
 use ask::AskError;
 use change::ChangeError;
 use hold::HoldError;
@@ -80,10 +81,7 @@ impl FailoverError {
 pub async fn show_groups(args: &GroupsArgs, lang: Lang) -> Result<Exit, FailoverError> {
     let client = cluster::connect(&args.cluster).await?;
     let view = look::look(&client, None).await?;
-    output::result(&match args.output {
-        Output::Table => groups::table(&view, lang),
-        Output::Json => groups::json(&view),
-    });
+    args.output.write(&groups::rows(&view), || groups::table(&view, lang));
     Ok(Exit::Ok)
 }
 
@@ -94,6 +92,13 @@ pub async fn show_groups(args: &GroupsArgs, lang: Lang) -> Result<Exit, Failover
 pub async fn run(command: FailoverCommand, lang: Lang) -> Result<Exit, FailoverError> {
     match command {
         FailoverCommand::Plan(args) => show_plan(&args, lang).await,
+        FailoverCommand::List(args) => {
+            let client = cluster::connect(&args.cluster).await?;
+            let mut rows = list::rows(&api::list(&client).await?);
+            rows.retain(|row| !args.under_way || !row.phase.ended());
+            args.output.write(&rows, || list::table(&rows, now(), lang));
+            Ok(Exit::Ok)
+        }
         FailoverCommand::Start(args) => start(&args, lang).await,
         FailoverCommand::Approve(args) => {
             let client = cluster::connect(&args.cluster).await?;
@@ -146,10 +151,7 @@ pub async fn hold(command: HoldCommand, lang: Lang) -> Result<Exit, FailoverErro
         HoldCommand::List(args) => {
             let client = cluster::connect(&args.cluster).await?;
             let holds = hold::list(&look::look(&client, None).await?);
-            output::result(&match args.output {
-                Output::Table => hold::table(&holds, lang),
-                Output::Json => json(&holds),
-            });
+            args.output.write(&holds, || hold::table(&holds, lang));
         }
     }
     Ok(Exit::Ok)
@@ -160,10 +162,7 @@ async fn show_plan(args: &PlanArgs, lang: Lang) -> Result<Exit, FailoverError> {
     let wanted = args.what.wanted(args.kind.map(Into::into));
     let view = look::look(&client, wanted.selector.unit.as_deref()).await?;
     let plan = plan(&view, &wanted)?;
-    output::result(&match args.output {
-        Output::Table => plan_text::shown(&plan, lang),
-        Output::Json => json(&plan),
-    });
+    args.output.write(&plan, || plan_text::shown(&plan, lang));
     Ok(if plan.refuses() { Exit::Refused } else { Exit::Ok })
 }
 
@@ -199,10 +198,6 @@ async fn change(args: &args::NameArgs, change: change::Change, lang: Lang) -> Re
     let client = cluster::connect(&args.cluster).await?;
     output::result(&change::change(&client, &args.name, change, lang).await?);
     Ok(Exit::Ok)
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).map_or_else(|error| error.to_string(), |text| text + "\n")
 }
 
 #[allow(clippy::disallowed_methods)] // an edge: the time is for people to read

@@ -11,7 +11,7 @@ use tandem_crds::{FailoverType, Why};
 const NAMES_MOST: usize = 8;
 
 /// The sentence in the language; English where there is no other.
-pub(super) fn sentence(why: &Why, lang: Lang) -> &str {
+pub(crate) fn sentence(why: &Why, lang: Lang) -> &str {
     let said = lang.say(&why.message, &why.message_zh);
     if !said.is_empty() {
         said
@@ -23,7 +23,7 @@ pub(super) fn sentence(why: &Why, lang: Lang) -> &str {
 }
 
 /// What a move is, for people.
-pub(super) fn kind(kind: FailoverType, lang: Lang) -> &'static str {
+pub(crate) fn kind(kind: FailoverType, lang: Lang) -> &'static str {
     match kind {
         FailoverType::Switchover => lang.say("Switchover (planned)", "计划切换"),
         FailoverType::Failover => lang.say("Failover (unplanned)", "故障切换"),
@@ -155,12 +155,12 @@ fn told(plan: &Plan, lang: Lang) -> String {
 }
 
 /// So many of them, in English.
-pub(super) fn counted(count: usize, what: &str) -> String {
+pub(crate) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Some of the names, and how many there are beside them.
-pub(super) fn some(names: &[&str], lang: Lang) -> String {
+pub(crate) fn some(names: &[&str], lang: Lang) -> String {
     let shown = names.iter().take(NAMES_MOST).copied().collect::<Vec<_>>().join(lang.say(", ", "、"));
     match (names.len().saturating_sub(NAMES_MOST), lang) {
         (0, _) => shown,

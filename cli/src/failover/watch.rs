@@ -2,6 +2,7 @@
 
 use super::api::{self, ApiError};
 use super::watch_text::{board, transitions};
+use crate::canvas::Canvas;
 use crate::exit::Exit;
 use crate::language::Lang;
 use crate::output;
@@ -198,33 +199,19 @@ impl Lags {
 
 /// What is on the terminal.
 struct Screen {
-    term: Option<Term>,
-    /// Lines drawn last, to be drawn over.
-    drawn: usize,
+    canvas: Option<Canvas>,
     /// That the API server does not answer was told.
     told: bool,
 }
 
 impl Screen {
     fn new(terminal: bool) -> Self {
-        Self { term: terminal.then(Term::stdout), drawn: 0, told: false }
+        Self { canvas: terminal.then(Canvas::of_stdout).flatten(), told: false }
     }
 
     fn draw(&mut self, failover: &Failover, lags: &BTreeMap<String, i64>, now: jiff::Timestamp, lang: Lang) {
-        let Some(term) = &self.term else { return };
-        let (height, width) = term.size();
-        // A line that wraps, or that has left the screen, could not be drawn over.
-        let (height, width) = (usize::from(height.max(10)) - 1, usize::from(width.max(40)) - 1);
-        let mut lines = board(failover, lags, now, height, lang);
-        lines.truncate(height);
-        let mut text = String::new();
-        for line in &lines {
-            text.push_str(&console::truncate_str(line, width, "…"));
-            text.push('\n');
-        }
-        // A terminal that has gone away is no error of ours.
-        let _ = term.clear_last_lines(self.drawn).and_then(|()| term.write_str(&text));
-        self.drawn = lines.len();
+        let Some(canvas) = &mut self.canvas else { return };
+        canvas.draw(&board(failover, lags, now, canvas.room().0, lang));
     }
 
     /// What was seen; where nothing was, that is told once.
@@ -244,7 +231,7 @@ impl Screen {
                             "本站点 API 无应答（{why}），正在重试。也可在另一站点查看：tandem groups --context SITE"
                         ),
                     });
-                    self.drawn = 0;
+                    self.canvas.iter_mut().for_each(Canvas::leave);
                 }
                 None
             }

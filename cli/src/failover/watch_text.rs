@@ -13,7 +13,7 @@ use tandem_crds::{Failover, FailoverPhase, FailoverStatus, GroupMove, MoveStep};
 
 /// How a group stands, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
+pub(crate) enum Standing {
     NeedsHuman,
     HeldUp,
     Moving,
@@ -22,7 +22,7 @@ enum Standing {
     Serving,
 }
 
-fn standing(group: &GroupMove) -> Standing {
+pub(crate) fn standing(group: &GroupMove) -> Standing {
     match (group.side.as_str(), group.step.as_str()) {
         (_, "Completed" | "Resyncing" | "Protected") => Standing::Serving,
         ("NeedsHuman", _) => Standing::NeedsHuman,
@@ -34,7 +34,7 @@ fn standing(group: &GroupMove) -> Standing {
 }
 
 /// A step for people; one of a newer release by its name.
-fn step(name: &str, lang: Lang) -> String {
+pub(crate) fn step(name: &str, lang: Lang) -> String {
     match lang {
         Lang::En => name.to_owned(),
         Lang::Zh => serde_json::from_value::<Step>(Value::from(name))
@@ -51,7 +51,7 @@ fn side(name: &str, lang: Lang) -> &str {
     }
 }
 
-fn phase(phase: FailoverPhase, lang: Lang) -> &'static str {
+pub(crate) fn phase(phase: FailoverPhase, lang: Lang) -> &'static str {
     lang.say(
         phase.as_str(),
         match phase {

@@ -1,6 +1,6 @@
 //! The command line of `tandem request`.
 
-use crate::failover::args::Output;
+use crate::output::Output;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -16,7 +16,6 @@ mod watch_text;
 mod words;
 
 use crate::exit::Exit;
-use crate::failover::args::Output;
 use crate::failover::ask::{self, AskError};
 use crate::language::Lang;
 use crate::output;
@@ -211,10 +210,7 @@ async fn send(
         }
     })?;
     let item: Item = read(client, answer.clone())?;
-    output::result(&match args.output {
-        Output::Table => became(&item, lang),
-        Output::Json => pretty(&answer),
-    });
+    args.output.write(&answer, || became(&item, lang));
     Ok(item)
 }
 
@@ -227,10 +223,6 @@ fn again(key: &str, lang: Lang) -> String {
 
 fn read<T: DeserializeOwned>(client: &Client, answer: Value) -> Result<T, RequestError> {
     serde_json::from_value(answer).map_err(|source| RequestError::Answer { api: client.base().to_owned(), source })
-}
-
-fn pretty(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).map_or_else(|error| error.to_string(), |text| text + "\n")
 }
 
 async fn list(args: &ListArgs, lang: Lang) -> Result<Exit, RequestError> {
@@ -258,9 +250,9 @@ async fn list(args: &ListArgs, lang: Lang) -> Result<Exit, RequestError> {
         }
         next = page.next;
     }
-    output::result(&match args.output {
-        Output::Json => pretty(&items),
-        Output::Table => list_text(&read::<Vec<Item>>(&client, Value::Array(items))?, lang),
+    output::result(&match args.output.data(&items) {
+        Some(text) => text,
+        None => list_text(&read::<Vec<Item>>(&client, Value::Array(items))?, lang),
     });
     Ok(Exit::Ok)
 }
@@ -268,9 +260,9 @@ async fn list(args: &ListArgs, lang: Lang) -> Result<Exit, RequestError> {
 async fn get(args: &GetArgs, lang: Lang) -> Result<Exit, RequestError> {
     let mut client = connect(&args.api, lang)?;
     let answer: Value = client.call(&look(&args.name)).await?;
-    output::result(&match args.output {
-        Output::Json => pretty(&answer),
-        Output::Table => {
+    output::result(&match args.output.data(&answer) {
+        Some(text) => text,
+        None => {
             let item: Item = read(&client, answer)?;
             let against = against(&mut client, &item).await;
             shown(&item, &against, lang)

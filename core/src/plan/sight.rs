@@ -61,16 +61,19 @@ fn situation(view: &View, group: &str, from: &str, to: &str) -> Situation {
     let object = view.groups.get(group);
     let platform = group == PLATFORM;
     let status = object.and_then(|object| object.status.clone()).unwrap_or_default();
+    // It moves nothing, whatever its groups say.
+    let paused = |site: &str| view.paused(site).is_some();
     let source = SiteView {
         heard: view.heard(from),
-        ready_since: (platform || at(&status, from)).then_some(Duration::ZERO),
+        ready_since: (!paused(from) && (platform || at(&status, from))).then_some(Duration::ZERO),
         room: None,
         data: None,
         trouble: None,
     };
     let target = SiteView {
         heard: view.heard(to) && !says(&status, "TargetSilent"),
-        ready_since: (platform || (at(&status, to) && !says(&status, "TargetNotReady"))).then_some(Duration::ZERO),
+        ready_since: (!paused(to) && (platform || (at(&status, to) && !says(&status, "TargetNotReady"))))
+            .then_some(Duration::ZERO),
         // The right to publish takes no room.
         room: if platform { Some(true) } else { room(&status) },
         data: status.lag_seconds.and_then(|lag| u64::try_from(lag).ok()).map(|lag| Data {

@@ -62,6 +62,32 @@ fn missing_information_refuses() {
 }
 
 #[test]
+fn a_site_that_is_paused_neither_gives_nor_takes() {
+    let paused = |site: &str, condition: Value| {
+        let mut view = view();
+        let status = view.sites.get_mut(site).unwrap().status.as_mut().unwrap();
+        let mut condition = condition;
+        condition["lastTransitionTime"] = "2030-01-01T00:00:00Z".into();
+        condition["message"] = "paused by wang: network works".into();
+        condition["reason"] = "Paused".into();
+        status.conditions = vec![serde_json::from_value(condition).unwrap()];
+        let plan = plan(&view, &these(&["hall"], Some(FailoverType::Switchover))).unwrap();
+        let refused = plan.groups().flat_map(|group| group.refused.clone());
+        refused.map(|why| why.reason).collect::<Vec<_>>()
+    };
+    let (own, told) = (
+        serde_json::json!({"type": "Paused", "status": "True"}),
+        serde_json::json!({"type": "Ready", "status": "False"}),
+    );
+    let holder = view().active("hall").unwrap().to_owned();
+    let other = view().other(&holder).unwrap().to_owned();
+    assert_eq!(paused(&holder, own.clone()), ["SourceNotReady"]);
+    assert_eq!(paused(&holder, told.clone()), ["SourceNotReady"], "as the other site shows it");
+    assert_eq!(paused(&other, own), ["TargetNotReady"]);
+    assert_eq!(paused(&other, told), ["TargetNotReady"]);
+}
+
+#[test]
 fn consent_to_a_loss_takes_two_people_and_an_unplanned_move() {
     let mut view = view();
     view.sites.get_mut("dc-a").unwrap().status.as_mut().unwrap().heard = Some(false);

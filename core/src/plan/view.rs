@@ -2,9 +2,13 @@
 
 use crate::failover::PLATFORM;
 use crate::names::default_group;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
-use tandem_crds::{Application, DataCentre, Environment, FailoverGroup, FailoverSelector, HOLD, HOLD_ALL, Preference};
+use tandem_crds::status::{READY, Reason};
+use tandem_crds::{
+    Application, DataCentre, Environment, FailoverGroup, FailoverSelector, HOLD, HOLD_ALL, PAUSED_CONDITION, Preference,
+};
 
 /// What a site's API shows of sites and groups.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +99,17 @@ impl View {
     pub fn heard(&self, site: &str) -> bool {
         let status = self.sites.get(site).and_then(|site| site.status.as_ref());
         status.is_some_and(|status| status.heard.unwrap_or(!status.members.is_empty()))
+    }
+
+    /// What says that a site is paused: a condition of its own at its own cluster, or at the other site's that it is not ready.
+    #[must_use]
+    pub fn paused(&self, site: &str) -> Option<&Condition> {
+        let mut conditions = self.sites.get(site)?.status.iter().flat_map(|status| &status.conditions);
+        conditions.find(|condition| match condition.type_.as_str() {
+            PAUSED_CONDITION => condition.status == "True",
+            READY => condition.reason == Reason::Paused.as_str(),
+            _ => false,
+        })
     }
 
     /// The hold that keeps a group from being promoted at a site, as far as this site's API shows it.

@@ -14,6 +14,9 @@ pub async fn run_drifts(context: Context) {
     let mut failing = false;
     loop {
         let put_back = cluster.untold.next().await;
+        while !context.link.pause().acts() {
+            tokio::time::sleep(RETRY).await;
+        }
         match context.link.arbiter().drifted(&put_back.drift, &put_back.actor).await {
             Ok(true) => failing = false,
             Err(ReadError::Record { key, source }) => {

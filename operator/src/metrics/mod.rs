@@ -147,7 +147,8 @@ impl Metrics {
         sites.push(link.site().to_owned());
         self.scrape(&[arbiter::SCRAPED, sync::SCRAPED, failover::SCRAPED], move |samples| {
             let now = link.uptime();
-            sync::standing(samples, &link.standing(), link.seen());
+            let lead = (link.lead().is_some(), link.pause().is_on());
+            sync::standing(samples, lead, &link.standing(), link.seen());
             arbiter::fence(samples, link.deadline(), link.alive(), now);
             arbiter::peers(samples, link.peers(), now);
             failover::groups(samples, link.board(), link.gate(), &sites, now);

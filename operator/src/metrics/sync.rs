@@ -11,7 +11,8 @@ use tandem_core::metrics::{Label, Metric, Teller};
 const RESULT: Label = Label::closed("result", || vec!["published", "refused", "failed"]);
 
 tandem_core::declare_metrics! {
-    LEADER = Metric::gauge("tandem_leader", "1 or 0", "1 while this replica leads its site.");
+    LEADER = Metric::gauge("tandem_leader", "1 or 0", "1 while this replica leads its site, also while the site is paused.");
+    PAUSED = Metric::gauge("tandem_paused", "1 or 0", "1 while people have paused this site: it observes and writes nothing.");
     AUTHORITY = Metric::gauge(
         "tandem_authority",
         "1 or 0",
@@ -50,13 +51,14 @@ tandem_core::declare_metrics! {
 }
 
 /// What is looked up at a scrape, from the arbiter alone.
-pub(super) const SCRAPED: &[&Metric] = &[&LEADER, &AUTHORITY, &ARBITER_REVISION];
+pub(super) const SCRAPED: &[&Metric] = &[&LEADER, &PAUSED, &AUTHORITY, &ARBITER_REVISION];
 /// What is looked up at a scrape beside that.
 pub(super) const SCRAPED_OF_SITE: &[&Metric] = &[&APPLIED_REVISION, &PUBLISH_LAG, &FOLLOW_LAG];
 
-/// Who acts, and up to which revision everything is taken in.
-pub(super) fn standing(samples: &mut Samples, standing: &Standing, seen: Option<i64>) {
-    samples.set(&LEADER, &[], f64::from(u8::from(standing.leads)));
+/// Who has the lead, whether it may act, and up to which revision everything is taken in.
+pub(super) fn standing(samples: &mut Samples, (lead, paused): (bool, bool), standing: &Standing, seen: Option<i64>) {
+    samples.set(&LEADER, &[], f64::from(u8::from(lead)));
+    samples.set(&PAUSED, &[], f64::from(u8::from(paused)));
     samples.set(&AUTHORITY, &[], f64::from(u8::from(standing.authority == Some(true))));
     if let Some(seen) = seen {
         // Revisions stay far below what such a number holds exactly.

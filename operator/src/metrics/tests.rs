@@ -272,7 +272,7 @@ fn only_a_leader_tells_what_waits() {
     let look = |leads, authority, seen| {
         let standing = Standing { leads, authority, authority_site: None };
         told(|samples| {
-            sync::standing(samples, &standing, seen);
+            sync::standing(samples, (leads, false), &standing, seen);
             sync::open(samples, &standing, &open);
         })
     };
@@ -285,9 +285,9 @@ fn only_a_leader_tells_what_waits() {
     assert_eq!((follower["tandem_authority{}"], follower["tandem_follow_lag_seconds{}"]), (0.0, 7.0));
     assert!(!follower.contains_key("tandem_publish_lag_seconds{}"));
     let other: Vec<String> = look(false, Some(true), Some(30)).into_keys().collect();
-    assert_eq!(other, ["tandem_arbiter_revision{}", "tandem_authority{}", "tandem_leader{}"]);
+    assert_eq!(other, ["tandem_arbiter_revision{}", "tandem_authority{}", "tandem_leader{}", "tandem_paused{}"]);
     let unknown: Vec<String> = look(false, None, None).into_keys().collect();
-    assert_eq!(unknown, ["tandem_authority{}", "tandem_leader{}"], "nothing was read yet");
+    assert_eq!(unknown, ["tandem_authority{}", "tandem_leader{}", "tandem_paused{}"], "nothing was read yet");
 }
 
 fn live(key: ObjectKey, spec: Value) -> Record {

@@ -21,7 +21,7 @@ use tandem_crds::quantity::Quantity;
 use tandem_crds::status::{ConditionValue, HasConditions, PUBLISHED, PodCount, READY, Reason, SiteStatus, merge};
 use tandem_crds::{
     Application, Capacity, DataCentre, Environment, EnvironmentRequest, FailoverGroup, GroupPhase, Kind, Member,
-    SecurityProfile, TandemKind, Unit,
+    PAUSED_CONDITION, SecurityProfile, TandemKind, Unit,
 };
 use tracing::Instrument;
 
@@ -279,7 +279,9 @@ fn data_centre(context: &Context, object: &DataCentre, status: &mut tandem_crds:
     let site = object.metadata.name.as_deref().unwrap_or_default();
     if site == context.config.site {
         let generation = object.metadata.generation.unwrap_or(0);
-        let standing = std::mem::take(&mut status.conditions);
+        let mut standing = std::mem::take(&mut status.conditions);
+        // Only a site that is not paused writes this.
+        standing.retain(|condition| condition.type_ != PAUSED_CONDITION);
         status.conditions = with_alarms(standing, &context.site.alarms(), generation, now());
     }
     let key = ObjectKey::cluster(Kind::DataCentre, site);
