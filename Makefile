@@ -125,7 +125,7 @@ generated: build-packages
 	$(call say,generated files are up to date)
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- --check crds/generated charts/tandem
 	@python3 tests/data/bozhou/generate.py --check
-	@cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api --lib the_manual_has
+	@cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api -p tandem-cli --lib the_manual_has
 	@python3 dashboards/generate.py --check
 
 .PHONY: structure
