@@ -3,7 +3,7 @@
 //! Needs helm: `make chart` gets it. What a real API server says to it is `scripts/test-chart`'s to find out.
 #![allow(clippy::unwrap_used)]
 
-use k8s_openapi::api::{apps, core, flowcontrol, networking, policy, rbac, scheduling};
+use k8s_openapi::api::{apps, batch, core, flowcontrol, networking, policy, rbac, scheduling};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions;
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
@@ -16,7 +16,7 @@ use std::sync::Mutex;
 
 /// The ages at which something that the chart writes is another, and current.
 const MINORS: [u32; 6] = [20, 22, 25, 28, 29, 34];
-const SCENARIOS: [&str; 5] = ["minimal", "monitoring", "site-a", "site-b", "witness"];
+const SCENARIOS: [&str; 6] = ["backup", "minimal", "monitoring", "site-a", "site-b", "witness"];
 const NAMESPACE: &str = "tandem-system";
 
 fn root() -> PathBuf {
@@ -100,8 +100,14 @@ fn named<'a>(objects: &'a [Value], wanted: &str, name: &str) -> &'a Value {
     of_kind(objects, wanted).iter().find(of_name).unwrap_or_else(|| panic!("no {wanted} {name}"))
 }
 
+/// What a workload makes its pods of.
+fn pods(object: &Value) -> Option<&Value> {
+    let found = object.pointer("/spec/template").or_else(|| object.pointer("/spec/jobTemplate/spec/template"));
+    found.filter(|template| template.pointer("/spec/containers").is_some())
+}
+
 fn workloads(objects: &[Value]) -> Vec<&Value> {
-    objects.iter().filter(|object| object.pointer("/spec/template/spec/containers").is_some()).collect()
+    objects.iter().filter(|object| pods(object).is_some()).collect()
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -150,6 +156,8 @@ fn nothing_is_written_that_kubernetes_does_not_know() {
             ("v1", "ConfigMap") => not_of::<core::v1::ConfigMap>(&object),
             ("v1", "Service") => not_of::<core::v1::Service>(&object),
             ("v1", "ServiceAccount") => not_of::<core::v1::ServiceAccount>(&object),
+            ("v1", "PersistentVolumeClaim") => not_of::<core::v1::PersistentVolumeClaim>(&object),
+            ("batch/v1", "CronJob") => not_of::<batch::v1::CronJob>(&object),
             ("apps/v1", "Deployment") => not_of::<apps::v1::Deployment>(&object),
             ("apps/v1", "StatefulSet") => not_of::<apps::v1::StatefulSet>(&object),
             ("networking.k8s.io/v1", "NetworkPolicy") => not_of::<networking::v1::NetworkPolicy>(&object),
@@ -165,7 +173,7 @@ fn nothing_is_written_that_kubernetes_does_not_know() {
                 not_of::<apiextensions::v1::CustomResourceDefinition>(&object)
             }
             // Of older servers, which scripts/test-chart asks; and the Prometheus operator's.
-            ("policy/v1beta1", "PodDisruptionBudget") => Vec::new(),
+            ("policy/v1beta1", "PodDisruptionBudget") | ("batch/v1beta1", "CronJob") => Vec::new(),
             (version, "FlowSchema" | "PriorityLevelConfiguration")
                 if version.starts_with("flowcontrol.apiserver.k8s.io/v1beta") =>
             {
@@ -184,6 +192,8 @@ fn versions_are_those_that_the_server_has() {
         let objects = rendered("site-a", minor);
         let version = |kind| of_kind(&objects, kind)[0]["apiVersion"].as_str().unwrap().to_owned();
         assert_eq!(version("PodDisruptionBudget"), if minor < 21 { "policy/v1beta1" } else { "policy/v1" });
+        let job = &of_kind(&rendered("backup", minor), "CronJob")[0]["apiVersion"].clone();
+        assert_eq!(job, if minor < 21 { "batch/v1beta1" } else { "batch/v1" });
         let flow = format!("flowcontrol.apiserver.k8s.io/{}", flow_control(minor));
         assert_eq!((version("FlowSchema"), version("PriorityLevelConfiguration")), (flow.clone(), flow));
         let shares = if minor < 26 { "assuredConcurrencyShares" } else { "nominalConcurrencyShares" };
@@ -196,7 +206,7 @@ fn every_port_names_its_protocol() {
     // It is a part of the key by which server-side apply tells ports apart, and servers of 1.20 do not fill it in there.
     let mut ports = 0;
     for (what, object) in everything() {
-        let containers = object.pointer("/spec/template/spec/containers").map_or(&[][..], list);
+        let containers = pods(&object).map_or(&[][..], |template| list(&template["spec"]["containers"]));
         let of_containers = containers.iter().flat_map(|container| list(&container["ports"]));
         for port in list(&object["spec"]["ports"]).iter().chain(of_containers) {
             assert_eq!(port["protocol"], "TCP", "{what}: {port}");
@@ -242,10 +252,12 @@ fn nothing_that_helm_would_delete_is_an_agencys_or_a_secret() {
         "ClusterRole",
         "ClusterRoleBinding",
         "ConfigMap",
+        "CronJob",
         "CustomResourceDefinition",
         "Deployment",
         "FlowSchema",
         "NetworkPolicy",
+        "PersistentVolumeClaim",
         "PodDisruptionBudget",
         "PriorityClass",
         "PriorityLevelConfiguration",
@@ -267,7 +279,7 @@ fn nothing_that_helm_would_delete_is_an_agencys_or_a_secret() {
 #[test]
 fn every_container_has_no_more_than_it_needs() {
     for (what, object) in everything() {
-        let Some(pod) = object.pointer("/spec/template/spec") else { continue };
+        let Some(pod) = pods(&object).map(|template| &template["spec"]) else { continue };
         assert_eq!(pod["automountServiceAccountToken"], false, "{what}");
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{what}");
         assert_ne!(pod["securityContext"]["runAsUser"], 0, "{what}");
@@ -284,13 +296,17 @@ fn every_container_has_no_more_than_it_needs() {
             }
             let image = container["image"].as_str().unwrap();
             assert!(image.split_once("@sha256:").is_some_and(|(_, digest)| digest.len() == 64), "{what}: {image}");
-            assert!(container["livenessProbe"].is_object() && container["readinessProbe"].is_object(), "{what}");
+            // What ends by itself is not asked how it is.
+            let runs_on = kind(&object) != "CronJob";
+            for probe in ["livenessProbe", "readinessProbe"] {
+                assert_eq!(container[probe].is_object(), runs_on, "{what}");
+            }
         }
-        // Whoever talks to the API server has a token that expires; the arbiter has none at all.
+        // Whoever talks to the API server has a token that expires; the arbiter and its backups have none at all.
         let tokens = list(&pod["volumes"]).iter().flat_map(|volume| list(&volume["projected"]["sources"]));
         let lives: Vec<&Value> =
             tokens.filter_map(|source| source.pointer("/serviceAccountToken/expirationSeconds")).collect();
-        let wanted = usize::from(object["metadata"]["name"] != "tandem-arbiter");
+        let wanted = usize::from(!object["metadata"]["name"].as_str().unwrap().starts_with("tandem-arbiter"));
         assert_eq!(lives.len(), wanted, "{what}");
     }
 }
@@ -378,7 +394,7 @@ fn what_selects_pods_finds_those_that_it_means() {
             let found: Vec<&str> = workloads(&objects)
                 .into_iter()
                 .filter(|workload| {
-                    let labels = &workload["spec"]["template"]["metadata"]["labels"];
+                    let labels = &pods(workload).unwrap()["metadata"]["labels"];
                     selector.iter().all(|(label, value)| labels[label] == *value)
                 })
                 .map(|workload| workload["metadata"]["name"].as_str().unwrap())
@@ -510,6 +526,33 @@ fn the_users_of_the_manual_are_those_of_the_lab() {
 }
 
 #[test]
+fn backups_outlive_the_release_and_reach_the_arbiter_alone() {
+    let objects = rendered("backup", 34);
+    let claim = named(&objects, "PersistentVolumeClaim", "tandem-arbiter-backup");
+    assert_eq!(claim["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    let job = &named(&objects, "CronJob", "tandem-arbiter-backup")["spec"];
+    assert_eq!(job["concurrencyPolicy"], "Forbid");
+    let pod = &pods(named(&objects, "CronJob", "tandem-arbiter-backup")).unwrap()["spec"];
+    let arguments = list(&pod["containers"][0]["args"]);
+    assert!(arguments.contains(&"--keep=96".into()), "{arguments:?}");
+    let named_claim = |pod: &Value| {
+        let volumes = list(&pod["volumes"]);
+        volumes.iter().find_map(|volume| volume.pointer("/persistentVolumeClaim/claimName").cloned()).unwrap()
+    };
+    assert_eq!(named_claim(pod), claim["metadata"]["name"]);
+    let rules = list(&named(&objects, "NetworkPolicy", "tandem-arbiter-backup")["spec"]["egress"]);
+    assert_eq!((rules.len(), list(&rules[0]["ports"]).len()), (1, 1), "{rules:?}");
+    assert_eq!(rules[0]["ports"][0]["port"], 2379);
+
+    let given = template("backup", 34, &["--set", "arbiter.backup.existingClaim=nas"]).unwrap();
+    assert!(of_kind(&given, "PersistentVolumeClaim").is_empty(), "nothing is made beside the claim that is there");
+    assert_eq!(named_claim(&pods(of_kind(&given, "CronJob")[0]).unwrap()["spec"]), "nas");
+    for scenario in SCENARIOS.into_iter().filter(|scenario| *scenario != "backup") {
+        assert!(of_kind(&rendered(scenario, 34), "CronJob").is_empty(), "{scenario}: off until it is asked for");
+    }
+}
+
+#[test]
 fn alerts_lead_to_where_the_runbooks_are() {
     let file = fs::read_to_string(chart().join("files/tandem.rules.yaml")).unwrap();
     let links = |prefix: &[&str]| -> Vec<String> {
@@ -583,6 +626,11 @@ fn nonsense_is_refused_and_its_field_named() {
         ("monitoring", "monitoring.caSecret=\"\"", "/monitoring/caSecret"),
         ("monitoring", "monitoring.runbookPrefix=\"our runbooks\"", "/monitoring/runbookPrefix"),
         ("monitoring", "monitoring.dashboards={\"on\":true}", "/monitoring/dashboards"),
+        ("backup", "arbiter.backup.tlsSecret=\"\"", "/arbiter/backup/tlsSecret"),
+        ("backup", "arbiter.backup.schedule=\"hourly\"", "/arbiter/backup/schedule"),
+        ("backup", "arbiter.backup.keep=0", "/arbiter/backup/keep"),
+        ("backup", "arbiter.endpoints=[]", "/arbiter/endpoints"),
+        ("backup", "image.digest=\"\"", "/image/digest"),
         ("witness", "arbiter.member.name=\"third\"", "arbiter.member.peers does not have 'third'"),
         ("witness", "arbiter.member.token=\"\"", "/arbiter/member/token"),
         ("witness", "arbiter.member.peers.witness=\"http://w:2380\"", "/arbiter/member/peers/witness"),

@@ -2,6 +2,8 @@
 
 use crate::arbiter::args::ArbiterCommand;
 use crate::audit::AuditCommand;
+use crate::bundle::args::BundleArgs;
+use crate::doctor::args::DoctorArgs;
 use crate::failover::args::{FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
 use crate::language::Lang;
 use crate::output::Output;
@@ -105,6 +107,10 @@ pub enum Command {
     /// Verify what is kept of who did what
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look at everything that sites stand on, and say how to mend what is wrong
+    Doctor(Box<DoctorArgs>),
+    /// Write what a maintainer needs into one file, without any secret
+    SupportBundle(Box<BundleArgs>),
     /// Run two data centres on this machine (hands over to tandem-lab)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Lab {

@@ -4,9 +4,11 @@
 pub mod arbiter;
 pub mod args;
 pub mod audit;
+pub mod bundle;
 mod canvas;
 pub mod cluster;
 pub mod completion;
+pub mod doctor;
 pub mod exit;
 pub mod failover;
 pub mod import;
@@ -88,6 +90,14 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
             error.exit()
         }),
         Command::Audit(command) => audit::run(&command, lang).unwrap_or_else(|error| {
+            output::error(&error);
+            Exit::Usage
+        }),
+        Command::Doctor(args) => doctor::run(&args, lang).await.unwrap_or_else(|error| {
+            output::error(&error);
+            Exit::Usage
+        }),
+        Command::SupportBundle(args) => bundle::run(&args, lang).await.unwrap_or_else(|error| {
             output::error(&error);
             Exit::Usage
         }),

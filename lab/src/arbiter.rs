@@ -1,14 +1,13 @@
 //! The arbiter's users: one a site and one for each site's API, each with the rights that it needs and no more, and the people
-//! who look after the arbiter; its snapshots, and its members as they are restored from one.
+//! who look after the arbiter.
 
 use crate::command::{CommandError, run};
 use crate::layout::Layout;
 use crate::network;
 use crate::pki::ARBITER_ADMINS;
-use crate::plan::{Place, Plan, WITNESS};
+use crate::plan::{Plan, WITNESS};
 use crate::programs::Programs;
 use serde_json::Value;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 const PREFIX: &str = "/tandem/v1/";
@@ -39,7 +38,6 @@ pub struct Root {
     flags: Vec<String>,
     endpoints: String,
     etcdctl: String,
-    witness: String,
 }
 
 impl Root {
@@ -54,17 +52,12 @@ impl Root {
             "--command-timeout=5s".to_owned(),
         ];
         let etcdctl = programs.etcdctl.display().to_string();
-        let witness = plan.place(WITNESS).map(|place| format!("https://{}:2379", place.arbiter())).unwrap_or_default();
         let endpoints = plan.arbiter_endpoints().join(",");
-        Self { namespace: network::net(&plan.namespace(WITNESS)), flags, endpoints, etcdctl, witness }
+        Self { namespace: network::net(&plan.namespace(WITNESS)), flags, endpoints, etcdctl }
     }
 
     fn ctl(&self, arguments: &[&str]) -> Result<String, CommandError> {
-        self.ctl_at(&self.endpoints, arguments)
-    }
-
-    fn ctl_at(&self, endpoints: &str, arguments: &[&str]) -> Result<String, CommandError> {
-        let endpoints = format!("--endpoints={endpoints}");
+        let endpoints = format!("--endpoints={}", self.endpoints);
         let mut all = vec![self.namespace.as_str(), "--", "env", "ETCDCTL_API=3", self.etcdctl.as_str(), &endpoints];
         all.extend(self.flags.iter().map(String::as_str));
         all.extend(arguments);
@@ -104,44 +97,6 @@ impl Root {
         let leads =
             status.as_array().into_iter().flatten().any(|member| member["Status"]["leader"].as_u64() == Some(id));
         if leads { Ok(()) } else { self.ctl(&["move-leader", &format!("{id:x}")]).map(drop) }
-    }
-
-    /// Writes a snapshot of the arbiter, as the member at the witness has it.
-    ///
-    /// # Errors
-    /// When `etcdctl` fails.
-    pub fn snapshot(&self, file: &Path) -> Result<(), CommandError> {
-        // A snapshot is of one member.
-        let file = file.display().to_string();
-        let save = ["--command-timeout=60s", "snapshot", "save", &file];
-        self.ctl_at(&self.witness, &save).map(drop)
-    }
-
-    /// Makes a member's data anew from a snapshot. With the same token for every member, and one that was never used before,
-    /// they are a new cluster with the old content.
-    ///
-    /// # Errors
-    /// When `etcdctl` fails.
-    pub fn restore_member(
-        &self,
-        plan: &Plan,
-        place: &Place,
-        (snapshot, data): (&Path, &Path),
-        token: &str,
-    ) -> Result<(), CommandError> {
-        let arguments = [
-            "ETCDCTL_API=3".to_owned(),
-            self.etcdctl.clone(),
-            "snapshot".to_owned(),
-            "restore".to_owned(),
-            snapshot.display().to_string(),
-            format!("--name={}", place.name),
-            format!("--data-dir={}", data.display()),
-            format!("--initial-cluster={}", plan.arbiter_peers().join(",")),
-            format!("--initial-cluster-token={token}"),
-            format!("--initial-advertise-peer-urls=https://{}:2380", place.arbiter()),
-        ];
-        run("env", &arguments.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
     }
 
     /// Makes the users and their rights, and has them asked for from then on.

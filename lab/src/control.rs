@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a running lab can be asked.
@@ -60,16 +59,10 @@ pub enum Request {
         /// The place.
         place: String,
     },
-    /// To write a snapshot of the arbiter.
-    ArbiterSnapshot {
-        /// The file.
-        file: PathBuf,
-    },
-    /// To restore all members of the arbiter from a snapshot, as a new cluster.
-    ArbiterRestore {
-        /// The file.
-        file: PathBuf,
-    },
+    /// To end all members of the arbiter and remove their data.
+    ArbiterLose,
+    /// To start all members of the arbiter with the data that they find.
+    ArbiterStart,
     /// To start a place's member of the arbiter with no data, to be one more of the cluster that is there.
     ArbiterRejoin {
         /// The place.
@@ -181,7 +174,7 @@ pub fn ask(layout: &Layout, request: &Request, mut each: impl FnMut(Reply)) -> R
     // A start may take minutes, but says something every now and then; all else is quick.
     let patience = match request {
         Request::Follow => 300,
-        Request::ArbiterSnapshot { .. } | Request::ArbiterRestore { .. } => 120,
+        Request::ArbiterLose | Request::ArbiterStart => 120,
         _ => 30,
     };
     stream.set_read_timeout(Some(Duration::from_secs(patience))).map_err(broken)?;

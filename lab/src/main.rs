@@ -107,17 +107,11 @@ enum Command {
         /// The place.
         place: String,
     },
-    /// Write a snapshot of the arbiter. 仲裁备份
-    ArbiterSnapshot {
-        /// The file to write.
-        file: PathBuf,
-    },
-    /// Stop all members of the arbiter and start them from a snapshot, as a new cluster. The sites then fence themselves until
-    /// `tandem arbiter restore`. 从备份恢复仲裁
-    ArbiterRestore {
-        /// The snapshot.
-        file: PathBuf,
-    },
+    /// End all members of the arbiter and remove their data: it is lost but for a backup. 丢失仲裁全部成员
+    ArbiterLose,
+    /// Start all members of the arbiter with the data that `tandem arbiter prepare` has had them made. The sites then fence themselves
+    /// until `tandem arbiter restore`. 启动恢复后的仲裁
+    ArbiterStart,
     /// Start a place's member of the arbiter without data, as a new member of the running cluster; for `tandem arbiter replace`.
     /// 以空数据重新加入仲裁
     ArbiterRejoin {
@@ -241,8 +235,8 @@ fn fault(layout: &Layout, command: Command) -> Outcome {
         Command::Clock { site, seconds } => Request::Clock { site, seconds },
         Command::PowerOff { place } => Request::PowerOff { place },
         Command::PowerOn { place } => Request::PowerOn { place },
-        Command::ArbiterSnapshot { file } => Request::ArbiterSnapshot { file: std::path::absolute(file)? },
-        Command::ArbiterRestore { file } => Request::ArbiterRestore { file: std::path::absolute(file)? },
+        Command::ArbiterLose => Request::ArbiterLose,
+        Command::ArbiterStart => Request::ArbiterStart,
         Command::ArbiterRejoin { place } => Request::ArbiterRejoin { place },
         _ => Request::Status,
     };

@@ -13,6 +13,15 @@ use tandem_tests::{api, condition, eventually, fixtures};
 const ADMIN: &str = "arbiter-admin-1";
 const ROOT: &str = "arbiter-root";
 
+/// Runs `tandem …`.
+async fn tandem(world: &Arc<World>, arguments: Vec<String>) -> Output {
+    let world = Arc::clone(world);
+    let output = tokio::task::spawn_blocking(move || {
+        world.lab.tandem("dc-a", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    });
+    output.await.unwrap()
+}
+
 /// Runs `tandem arbiter …` as one of the people who look after it.
 async fn arbiter(world: &Arc<World>, who: &str, arguments: &[&str]) -> Output {
     let dir = world.lab.dir();
@@ -26,11 +35,7 @@ async fn arbiter(world: &Arc<World>, who: &str, arguments: &[&str]) -> Output {
     let mut all: Vec<String> = ["arbiter"].iter().chain(arguments).map(|argument| (*argument).to_owned()).collect();
     all.extend(["--endpoints".to_owned(), endpoints.join(","), "--ca".to_owned(), file("arbiter-ca.crt")]);
     all.extend(["--cert".to_owned(), file(&format!("{who}.crt")), "--key".to_owned(), file(&format!("{who}.key"))]);
-    let world = Arc::clone(world);
-    let output = tokio::task::spawn_blocking(move || {
-        world.lab.tandem("dc-a", &all.iter().map(String::as_str).collect::<Vec<_>>())
-    });
-    output.await.unwrap()
+    tandem(world, all).await
 }
 
 fn said(output: &Output) -> String {
@@ -56,9 +61,53 @@ async fn closed(world: &Arc<World>, reason: &str) {
     }
 }
 
+/// Takes a backup as a person does who has root's certificate; nobody else gets one, and no other file passes for one.
+async fn backup(world: &Arc<World>) -> String {
+    let folder = world.lab.dir().join("backups");
+    let target = format!("{}/", folder.display());
+    let output = arbiter(world, ADMIN, &["backup", &target]).await;
+    assert!(output.status.code() == Some(3) && said(&output).contains("the role root"), "{}", said(&output));
+    for _ in 0..2 {
+        let output = arbiter(world, ROOT, &["backup", &target, "--keep", "1"]).await;
+        assert!(output.status.success() && said(&output).contains("verified"), "{}", said(&output));
+        // Named by the second.
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    }
+    let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert_eq!(names.len(), 2, "one backup and its facts: {names:?}");
+    let (file, facts) = (names[0].display().to_string(), std::fs::read(&names[1]).unwrap());
+    let facts: Value = serde_json::from_slice(&facts).unwrap();
+    assert!(facts["members"].as_array().unwrap().len() == 3 && facts["generation"] == 1, "{facts}");
+
+    let copy = world.lab.dir().join("copy.db");
+    let mut bytes = std::fs::read(&names[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&copy, bytes).unwrap();
+    for arguments in [["backup", "--verify"].as_slice(), &["prepare"]] {
+        let all =
+            ["arbiter"].iter().chain(arguments).map(|word| (*word).to_owned()).chain([copy.display().to_string()]);
+        let output = tandem(world, all.collect()).await;
+        assert!(output.status.code() == Some(1) && said(&output).contains("SHA-256"), "{}", said(&output));
+    }
+    file
+}
+
+/// What stands in the manual: one command says what to run at each member, and that is run as it is printed.
+async fn restore_members(world: &Arc<World>, file: &str) {
+    let data = world.lab.dir().join("{name}/arbiter").display().to_string();
+    let arguments = ["arbiter", "prepare", file, "--data-dir", &data].map(str::to_owned);
+    let output = tandem(world, arguments.to_vec()).await;
+    assert!(output.status.success(), "{}", said(&output));
+    let done =
+        std::process::Command::new("sh").args(["-euc", &String::from_utf8_lossy(&output.stdout)]).output().unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    world.lab.run(&["arbiter-start"]);
+}
+
 pub(crate) async fn fault_09_a_restored_arbiter_fences_until_people_confirm(world: Arc<World>) {
-    let snapshot = world.lab.dir().join("arbiter.snapshot").display().to_string();
-    world.lab.run(&["arbiter-snapshot", &snapshot]);
+    let file = backup(&world).await;
     // What the backup does not know: one group has moved.
     let moved = GROUPS[1];
     let wish = fixtures::failover("after-the-backup", "Switchover", "dc-b", &json!({"groups": [moved]}));
@@ -73,10 +122,14 @@ pub(crate) async fn fault_09_a_restored_arbiter_fences_until_people_confirm(worl
     let epoch = |group: &str| world.gates.answers(home(group), group).first().map_or(0, |answer| answer.epoch);
     let before: Vec<u64> = GROUPS.iter().map(|group| epoch(group)).collect();
 
-    let restored = Instant::now();
-    world.lab.run(&["arbiter-restore", &snapshot]);
+    let lost = Instant::now();
+    let after = |what: &str| println!("restored: {what} {:.1} s after the loss", lost.elapsed().as_secs_f64());
+    world.lab.run(&["arbiter-lose"]);
+    closed(&world, "").await;
+    after("every gate closed");
+    restore_members(&world, &file).await;
+    after("three members healthy");
     closed(&world, "cluster id").await;
-    println!("restored: every gate closed after {:.1} s", restored.elapsed().as_secs_f64());
     let output = arbiter(&world, ADMIN, &["confirm", "--all"]).await;
     assert!(!output.status.success(), "nothing is confirmed before the restore was carried out: {}", said(&output));
 
@@ -109,6 +162,7 @@ pub(crate) async fn fault_09_a_restored_arbiter_fences_until_people_confirm(worl
     assert!(!output.status.success() && said(&output).contains("reported"), "{}", said(&output));
 
     accept("dc-a").await;
+    after("accepted at both sites");
     closed(&world, "not confirmed").await;
     eventually("every replica to report", PATIENCE, || async {
         let status = status(&world).await;
@@ -126,7 +180,7 @@ pub(crate) async fn fault_09_a_restored_arbiter_fences_until_people_confirm(worl
         )
         .await;
     }
-    println!("restored: everything serves again after {:.1} s", restored.elapsed().as_secs_f64());
+    after("every group active");
     // It works as before: what is made is published, and groups move.
     let a = world.client("dc-a").await;
     tandem_tests::apply(&a, &fixtures::application(NAMESPACE, "made-after", 1)).await.unwrap();

@@ -58,25 +58,46 @@ pub fn certificate(pem: &[u8]) -> Result<Certificate, CertificateProblem> {
 /// # Errors
 /// [`CertificateProblem`].
 pub async fn shown(config: &EtcdConfig, endpoint: &str) -> Result<Certificate, CertificateProblem> {
+    greet(&config.ca, Some((&config.cert, &config.key)), endpoint, config.connect_timeout).await
+}
+
+/// The certificate that whoever serves at `https://…` shows, verified by an authority (PEM).
+///
+/// # Errors
+/// [`CertificateProblem`].
+pub async fn served(ca: &[u8], endpoint: &str, limit: Duration) -> Result<Certificate, CertificateProblem> {
+    greet(ca, None, endpoint, limit).await
+}
+
+async fn greet(
+    ca: &[u8],
+    own: Option<(&[u8], &[u8])>,
+    endpoint: &str,
+    limit: Duration,
+) -> Result<Certificate, CertificateProblem> {
     let unreadable = |error: &dyn std::error::Error| CertificateProblem::Unreadable(error.to_string());
     let unreachable = |why: String| CertificateProblem::Unreachable(why);
     let address = endpoint.strip_prefix("https://").unwrap_or(endpoint).trim_end_matches('/');
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(error.to_string()))?;
     let mut roots = RootCertStore::empty();
-    for root in CertificateDer::pem_slice_iter(&config.ca) {
+    for root in CertificateDer::pem_slice_iter(ca) {
         roots.add(root.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
     }
-    let chain = CertificateDer::pem_slice_iter(&config.cert).collect::<Result<Vec<_>, _>>();
-    let key = PrivateKeyDer::from_pem_slice(&config.key).map_err(|error| unreadable(&error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let client = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unreadable(&error))?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain.map_err(|error| unreadable(&error))?, key)
-        .map_err(|error| unreadable(&error))?;
-    let limit: Duration = config.connect_timeout;
+        .with_root_certificates(roots);
+    let client = match own {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => {
+            let chain = CertificateDer::pem_slice_iter(cert).collect::<Result<Vec<_>, _>>();
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unreadable(&error))?;
+            let chain = chain.map_err(|error| unreadable(&error))?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| unreadable(&error))?
+        }
+    };
     let connected = timeout(limit, TcpStream::connect(address)).await;
     let stream = connected
         .map_err(|_| unreachable("no answer in time".to_owned()))?

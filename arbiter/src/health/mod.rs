@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-pub use certificates::{Certificate, CertificateProblem, certificate, shown};
+pub use certificates::{Certificate, CertificateProblem, certificate, served, shown};
 pub use look::look;
 pub use texts::mend;
 

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-pub use self::admin::{EtcdAdmin, Member, MemberStatus};
+pub use self::admin::{EtcdAdmin, Member, MemberStatus, SnapshotStream};
 use self::convert::{answer, batch, failure, kv, origin, request, server};
 use super::{Cause, Met, Range, Store, StoreError, Watch};
 use crate::pins::ClusterIdentity;

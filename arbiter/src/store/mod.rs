@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 
 pub use compared::{Compared, Comparison, Counts};
-pub use etcd::{EtcdAdmin, EtcdConfig, EtcdStore, Member, MemberStatus};
+pub use etcd::{EtcdAdmin, EtcdConfig, EtcdStore, Member, MemberStatus, SnapshotStream};
 pub use sim::{Loss, SimStore, Snapshot, WatchFaults, mvcc};
 
 use crate::pins::ClusterIdentity;

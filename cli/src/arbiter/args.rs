@@ -1,12 +1,15 @@
 //! The command line of what concerns the arbiter itself.
 
 use crate::output::Output;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 const ARBITER_EXAMPLES: &str = "\
 Examples:
   tandem arbiter status                                   members, generation, what is wrong, what to do / 查看仲裁状态
+  tandem arbiter backup backups/ --keep 48                a snapshot into a folder, as etcd's root / 备份（须 etcd root）
+  tandem arbiter backup --verify backups/FILE.db          whether it could be restored / 校验备份
+  tandem arbiter prepare backups/FILE.db                  what to run at each member, all being lost / 全部成员丢失后的恢复命令
   tandem arbiter restore --site dc-a --site dc-b --yes    after etcd was restored from a snapshot / 备份恢复之后
   tandem arbiter restore --accept dc-a --accept dc-b      have both sites follow it / 令两站点接受恢复后的仲裁
   tandem arbiter confirm --all                            give every group back / 确认所有组
@@ -26,6 +29,10 @@ did not answer.";
 pub enum ArbiterCommand {
     /// Show how the arbiter stands, what is wrong with it, and what to do
     Status(StatusArgs),
+    /// Write a snapshot of the arbiter into a file, and verify it
+    Backup(BackupArgs),
+    /// Say what to run at each member to restore the arbiter from a backup; asks nobody
+    Prepare(PrepareArgs),
     /// After etcd was restored from a snapshot: raise the generation, take every group back, have sites accept it
     Restore(RestoreArgs),
     /// Give groups back after a restore, once both sites have reported or two people say that the silent one is off
@@ -66,6 +73,61 @@ pub struct StatusArgs {
     /// How to reach the arbiter.
     #[command(flatten)]
     pub access: AccessArgs,
+}
+
+/// Arguments of `tandem arbiter backup`.
+#[derive(Clone, Debug, Args)]
+pub struct BackupArgs {
+    /// Where to write it: a file, or a folder (ending with /) in which it is named by time, cluster and revision
+    #[arg(required_unless_present = "verify", value_name = "FILE|DIR/")]
+    pub target: Option<PathBuf>,
+    /// Only verify a backup that is there; asks nobody
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "keep", "force", "without_majority"])]
+    pub verify: Option<PathBuf>,
+    /// In a folder, how many backups stay; the oldest go once the new one is verified
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep: Option<u16>,
+    /// Put it in the place of a file that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Where a majority is lost: take what the member has that is left. What it has last may never have been agreed upon
+    #[arg(long)]
+    pub without_majority: bool,
+    /// How to write what is told of it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// How to reach the arbiter, as a user with etcd's role root.
+    #[command(flatten)]
+    pub access: AccessArgs,
+}
+
+/// Which of etcd's programs restores a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tool {
+    /// Up to etcd 3.5
+    Etcdctl,
+    /// From etcd 3.5 on
+    Etcdutl,
+}
+
+/// Arguments of `tandem arbiter prepare`.
+#[derive(Clone, Debug, Args)]
+pub struct PrepareArgs {
+    /// The backup, as the members will find it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A member and where the others reach it; give all of them. Those of the backup where left out
+    #[arg(long = "member", value_name = "NAME=PEER-URL")]
+    pub members: Vec<String>,
+    /// Where members keep their data; {name} stands for a member's name
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/etcd/data")]
+    pub data_dir: String,
+    /// Which program restores it; by the version of the member that gave the backup where left out
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    pub tool: Option<Tool>,
+    /// How to write it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
 }
 
 /// Arguments of `tandem arbiter restore`.

@@ -5,11 +5,12 @@
 
 pub mod access;
 pub mod args;
+pub mod backup;
 mod confirm;
 mod replace;
 mod restore;
 mod shown;
-mod status;
+pub mod status;
 
 use crate::cluster::ClusterError;
 use crate::exit::Exit;
@@ -57,6 +58,9 @@ pub enum ArbiterError {
     /// A step of a restore was not carried out.
     #[error("this step was not carried out; it can be run again")]
     Restore(#[from] RestoreError),
+    /// There is no backup, or none that could be restored.
+    #[error(transparent)]
+    Backup(#[from] backup::BackupError),
     /// There is no way to a cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -79,6 +83,7 @@ impl ArbiterError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
+            Self::Backup(error) => error.exit(),
             Self::File { .. }
             | Self::Config { .. }
             | Self::NotGiven(_)
@@ -100,6 +105,8 @@ impl ArbiterError {
 pub async fn run(command: ArbiterCommand, lang: Lang) -> Result<Exit, ArbiterError> {
     match command {
         ArbiterCommand::Status(args) => status::run(&Access::new(&args.access).await?, &args, lang).await,
+        ArbiterCommand::Backup(args) => backup::run(&args, lang).await,
+        ArbiterCommand::Prepare(args) => backup::prepare(&args, lang),
         ArbiterCommand::Restore(args) => restore::run(&Access::new(&args.access).await?, &args, lang).await,
         ArbiterCommand::Confirm(args) => confirm::run(&Access::new(&args.access).await?, &args, lang).await,
         ArbiterCommand::Replace(args) => replace::run(&Access::new(&args.access).await?, &args, lang).await,
@@ -107,6 +114,6 @@ pub async fn run(command: ArbiterCommand, lang: Lang) -> Result<Exit, ArbiterErr
 }
 
 #[allow(clippy::disallowed_methods)] // an edge: the time is for people to read, and what certificates are compared with
-fn now() -> jiff::Timestamp {
+pub(crate) fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }

@@ -143,7 +143,7 @@ async fn raise(
             let alive = alive.into_iter().collect::<Vec<_>>().join(", ");
             return Err(ArbiterError::Refused(format!(
                 "{alive} sends heartbeats to this arbiter, so it is the one that is known there: it was not restored, or it \
-                 was with the same --initial-cluster-token, which is forbidden: restore the snapshot with a fresh one"
+                 was with the same --initial-cluster-token, which is forbidden: restore the snapshot with a fresh one (tandem arbiter prepare)"
             )));
         }
     }

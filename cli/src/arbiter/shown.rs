@@ -152,6 +152,7 @@ mod tests {
                     reported: Some(true),
                 }],
                 findings: vec![lost.into(), Finding::Unconfirmed { groups: 1 }.into()],
+                unread: None,
             },
             lang,
         )

@@ -16,88 +16,91 @@ use tandem_arbiter::store::Store;
 /// Everything that is told of the arbiter.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report {
+pub struct Report {
     /// The cluster id, in hexadecimal; absent where nobody answers.
-    pub(super) cluster: Option<String>,
+    pub(crate) cluster: Option<String>,
     /// Generation of the data; 1 without any restore.
-    pub(super) generation: Option<u64>,
+    pub(crate) generation: Option<u64>,
     /// `Restoring` or `Confirming`; absent where there was no restore.
-    pub(super) restore: Option<RestorePhase>,
+    pub(crate) restore: Option<RestorePhase>,
     /// What a site is told to follow after a restore.
-    pub(super) word: Option<String>,
+    pub(crate) word: Option<String>,
     /// The revision of the data.
-    pub(super) revision: Option<i64>,
+    pub(crate) revision: Option<i64>,
     /// How many group records there are.
-    pub(super) groups: usize,
+    pub(crate) groups: usize,
     /// Groups that wait to be confirmed.
-    pub(super) unconfirmed: Vec<String>,
+    pub(crate) unconfirmed: Vec<String>,
     /// The members.
-    pub(super) members: Vec<MemberRow>,
+    pub(crate) members: Vec<MemberRow>,
     /// The sites' replicas.
-    pub(super) replicas: Vec<ReplicaRow>,
+    pub(crate) replicas: Vec<ReplicaRow>,
     /// What is wrong.
-    pub(super) findings: Vec<FindingRow>,
+    pub(crate) findings: Vec<FindingRow>,
+    /// Why what stands in the arbiter could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unread: Option<String>,
 }
 
 /// One member.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MemberRow {
+pub struct MemberRow {
     /// Its id, in hexadecimal; empty where it does not answer and the others do not tell.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Where it was asked; empty where it was not.
-    pub(super) endpoint: String,
+    pub(crate) endpoint: String,
     /// Why it does not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
     /// `leader`, `follower` or `learner`; empty where it does not answer.
-    pub(super) role: String,
+    pub(crate) role: String,
     /// etcd's version.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// The size of its database in bytes, and how much of its quota that is in per cent.
-    pub(super) db_bytes: i64,
+    pub(crate) db_bytes: i64,
     /// How much of its quota that is, in per cent.
-    pub(super) db_percent: u64,
+    pub(crate) db_percent: u64,
     /// raft's term.
-    pub(super) term: u64,
+    pub(crate) term: u64,
     /// raft's index.
-    pub(super) index: u64,
+    pub(crate) index: u64,
     /// How many entries it is behind the member that is furthest.
-    pub(super) behind: u64,
+    pub(crate) behind: u64,
     /// Until when the certificate is good that it shows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) certificate_expires: Option<Timestamp>,
+    pub(crate) certificate_expires: Option<Timestamp>,
 }
 
 /// One replica of a site.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ReplicaRow {
+pub(crate) struct ReplicaRow {
     /// The site.
-    pub(super) site: String,
+    pub(crate) site: String,
     /// The replica.
-    pub(super) replica: String,
+    pub(crate) replica: String,
     /// The revision of its last heartbeat.
-    pub(super) heartbeat: i64,
+    pub(crate) heartbeat: i64,
     /// The generation that it goes by; 0 where it cannot be read.
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
     /// Whether its disk is part of the report of what was seen before the restore; absent without a restore.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reported: Option<bool>,
+    pub(crate) reported: Option<bool>,
 }
 
 /// A finding for programs and people.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FindingRow {
+pub(crate) struct FindingRow {
     #[serde(flatten)]
-    pub(super) finding: Finding,
-    pub(super) message: String,
-    pub(super) message_zh: String,
-    pub(super) mend: String,
-    pub(super) mend_zh: String,
+    pub(crate) finding: Finding,
+    pub(crate) message: String,
+    pub(crate) message_zh: String,
+    pub(crate) mend: String,
+    pub(crate) mend_zh: String,
 }
 
 impl From<Finding> for FindingRow {
@@ -113,7 +116,7 @@ impl From<Finding> for FindingRow {
 }
 
 /// What the members say, in rows: those that were asked, then those that nobody asked.
-pub(super) fn member_rows(seen: &ArbiterSeen, quota: u64) -> Vec<MemberRow> {
+pub(crate) fn member_rows(seen: &ArbiterSeen, quota: u64) -> Vec<MemberRow> {
     let answers = || seen.endpoints.iter().filter_map(|endpoint| endpoint.status.as_ref().ok());
     let newest = answers().map(|status| status.index).max().unwrap_or(0);
     let asked = seen.endpoints.iter().map(|endpoint| {
@@ -159,7 +162,7 @@ pub(super) fn member_rows(seen: &ArbiterSeen, quota: u64) -> Vec<MemberRow> {
 }
 
 /// Gathers everything that can be had. What stands in the arbiter needs a majority of it; the members tell of themselves.
-pub(super) async fn gather(access: &Access, quota: u64) -> Report {
+pub(crate) async fn gather(access: &Access, quota: u64) -> Report {
     let seen = look(&access.config, &access.admin).await;
     let mut found = findings(&seen, quota, now());
     let mut report = Report { members: member_rows(&seen, quota), ..Report::default() };
@@ -167,7 +170,7 @@ pub(super) async fn gather(access: &Access, quota: u64) -> Report {
         seen.endpoints.iter().filter_map(|endpoint| endpoint.status.as_ref().ok()).map(|status| status.cluster).next();
     report.cluster = cluster.map(|id| format!("{id:x}"));
     if let Err(error) = records(access, &mut report, &mut found).await {
-        output::note(&format!("what stands in the arbiter cannot be read: {}", output::chain(&error)));
+        report.unread = Some(output::chain(&error));
     }
     report.findings = found.into_iter().map(Into::into).collect();
     report
@@ -217,6 +220,9 @@ async fn records(access: &Access, report: &mut Report, found: &mut Vec<Finding>)
 
 pub(super) async fn run(access: &Access, args: &StatusArgs, lang: Lang) -> Result<Exit, ArbiterError> {
     let report = gather(access, args.quota_bytes).await;
+    if let Some(why) = &report.unread {
+        output::note(&format!("what stands in the arbiter cannot be read: {why}"));
+    }
     args.output.write(&report, || shown::report(&report, lang));
     Ok(match (&report.cluster, report.findings.is_empty()) {
         (None, _) => Exit::Cluster,

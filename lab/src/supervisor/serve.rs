@@ -174,8 +174,8 @@ fn carry_out(supervisor: &Supervisor, request: Request) -> Result<(), Supervisor
         Request::Clock { site, seconds } => supervisor.set_clock(&site, seconds)?,
         Request::PowerOff { place } => supervisor.power_off(&place)?,
         Request::PowerOn { place } => supervisor.power_on(&place)?,
-        Request::ArbiterSnapshot { file } => supervisor.arbiter_snapshot(&file)?,
-        Request::ArbiterRestore { file } => supervisor.arbiter_restore(&file)?,
+        Request::ArbiterLose => supervisor.arbiter_lose()?,
+        Request::ArbiterStart => supervisor.arbiter_start()?,
         Request::ArbiterRejoin { place } => supervisor.arbiter_rejoin(&place)?,
         Request::Follow | Request::Status | Request::Stop => {}
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, MemberAddOptions};
+use etcd_client::{Client, GetOptions, MemberAddOptions, SnapshotStreaming};
 use tokio::time::timeout;
 
 use super::convert::failure;
@@ -66,6 +66,41 @@ impl std::fmt::Debug for EtcdAdmin {
     }
 }
 
+/// How long a member may take to begin with a snapshot, and over each piece of it.
+const PIECE: Duration = Duration::from_secs(30);
+
+/// A member's whole database on its way here.
+pub struct SnapshotStream {
+    stream: SnapshotStreaming,
+}
+
+impl std::fmt::Debug for SnapshotStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotStream").finish_non_exhaustive()
+    }
+}
+
+impl SnapshotStream {
+    /// The next piece, and how many bytes of the database come after it; nothing at the end. After the database comes its SHA-256.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what has come so far is then no snapshot.
+    pub async fn next(&mut self) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
+        let piece = within(PIECE, self.stream.message()).await?;
+        Ok(piece.map(|piece| (piece.blob().to_vec(), piece.remaining_bytes())))
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, etcd_client::Error>>,
+) -> Result<T, StoreError> {
+    match timeout(limit, request).await {
+        Ok(answer) => answer.map_err(|error| failure(&error)),
+        Err(_) => Err(StoreError::Unknown(Cause::new("no answer in time"))),
+    }
+}
+
 impl EtcdAdmin {
     /// Prepares connections; none is opened before the first request.
     ///
@@ -82,10 +117,7 @@ impl EtcdAdmin {
     }
 
     async fn ask<T>(&self, request: impl Future<Output = Result<T, etcd_client::Error>>) -> Result<T, StoreError> {
-        match timeout(self.limit, request).await {
-            Ok(answer) => answer.map_err(|error| failure(&error)),
-            Err(_) => Err(StoreError::Unknown(Cause::new("no answer in time"))),
-        }
+        within(self.limit, request).await
     }
 
     /// Asks one endpoint after another until one answers; for what changes nothing.
@@ -110,6 +142,16 @@ impl EtcdAdmin {
     pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
         let found = self.any(|client| async move { client.cluster_client().member_list().await }).await?;
         Ok(found.members().iter().map(member).collect())
+    }
+
+    /// How many keys begin with a text; none of them is read.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the last endpoint.
+    pub async fn count(&self, prefix: &str) -> Result<i64, StoreError> {
+        let counted = || GetOptions::new().with_prefix().with_count_only();
+        let found = self.any(|client| async move { client.kv_client().get(prefix, Some(counted())).await }).await?;
+        Ok(found.count())
     }
 
     /// How the member at an endpoint stands.
@@ -173,6 +215,16 @@ impl EtcdAdmin {
     pub async fn promote(&self, endpoint: &str, id: u64) -> Result<(), StoreError> {
         let client = self.client(endpoint)?;
         self.ask(async { client.cluster_client().member_promote(id).await }).await.map(drop)
+    }
+
+    /// Has the member at this endpoint send its whole database. It takes the rights of etcd's root.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn snapshot(&self, endpoint: &str) -> Result<SnapshotStream, StoreError> {
+        let client = self.client(endpoint)?;
+        let stream = within(PIECE, async { client.maintenance_client().snapshot().await }).await?;
+        Ok(SnapshotStream { stream })
     }
 
     /// Has another member lead; asked of the one that leads now.
