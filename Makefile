@@ -114,8 +114,8 @@ doc: build-packages
 generate: ## write the generated files again
 	$(call say,writing the CustomResourceDefinitions)
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- crds/generated charts/tandem
-	$(call say,writing the tables of docs/failover.md)
-	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core --lib the_manual_has
+	$(call say,writing the tables of docs/failover.md and docs/metrics.md)
+	@TANDEM_WRITE_DOCS=1 cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api --lib the_manual_has
 	$(call say,writing the dashboards)
 	@python3 dashboards/generate.py
 
@@ -125,6 +125,7 @@ generated: build-packages
 	@cargo run --quiet --locked -p tandem-crds --bin crdgen -- --check crds/generated charts/tandem
 	@python3 tests/data/bozhou/generate.py --check
 	@python3 dashboards/generate.py --check
+	@cargo test --quiet --locked -p tandem-core -p tandem-operator -p tandem-api --lib the_manual_has
 
 .PHONY: structure
 structure: build-packages

@@ -5,7 +5,7 @@ use crate::coordination::ByArbiter;
 use crate::health::Readiness;
 use crate::identity::{FetchError, HttpsFetch, Identity, Keys};
 use crate::limits::{Limits, Monotonic, Rates, Shed};
-use crate::metrics::Metrics;
+use crate::metrics::{Certificate, Metrics};
 use crate::objects::{ApiServer, Cluster};
 use crate::routes;
 use crate::state::{AppState, Clock};
@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_arbiter::health::certificate;
 use tandem_arbiter::store::{EtcdConfig, EtcdStore, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -101,6 +102,16 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let client = client(&config).await?;
     let objects = Arc::new(Cluster::follow(&client, &readiness, &mut tasks));
     let clock: Clock = Arc::new(jiff::Timestamp::now);
+    for (which, path) in
+        [(Certificate::ArbiterClient, &config.arbiter.cert_file), (Certificate::Server, &config.tls.cert_file)]
+    {
+        // One that cannot be read keeps the process from starting, which says so.
+        if let Ok(pem) = std::fs::read(path)
+            && let Ok(found) = certificate(&pem)
+        {
+            metrics.certificate(which, found.expires);
+        }
+    }
     let identity = Identity::new(issuer(&config)?, objects.clone(), clock.clone());
     let state = AppState {
         objects,

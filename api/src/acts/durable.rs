@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tandem_core::sync::ObjectKey;
 use tandem_crds::TandemKind;
+use tokio::time::Instant;
 
 /// The first pause between two looks, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
@@ -28,6 +29,7 @@ pub(crate) async fn buried<K: TandemKind>(state: &AppState, key: &ObjectKey, obj
 }
 
 async fn until(state: &AppState, key: &ObjectKey, is: impl Fn(Option<&Published>) -> bool) -> Result<(), Problem> {
+    let started = Instant::now();
     let waiting = async {
         let mut pause = PAUSES.0;
         loop {
@@ -41,7 +43,9 @@ async fn until(state: &AppState, key: &ObjectKey, is: impl Fn(Option<&Published>
             pause = (pause * 2).min(PAUSES.1);
         }
     };
-    tokio::time::timeout(state.patience, waiting).await.map_err(|_| Problem::NotDurable)
+    tokio::time::timeout(state.patience, waiting).await.map_err(|_| Problem::NotDurable)?;
+    state.metrics.durable(started.elapsed());
+    Ok(())
 }
 
 /// Whether what is published is of this object, and not of another that bears its name.

@@ -1,9 +1,10 @@
 //! Signing in: what a request shows becomes somebody, or a problem.
 
 use super::token::{judge, key_id};
-use super::{Keys, PeerCertificate, Principal, TokenRules, bearer, offices_conflict};
+use super::{Keys, PeerCertificate, Principal, TokenRules, Via, bearer, offices_conflict};
 use super::{principal_of_certificate, with_groups};
 use crate::chain::Chain;
+use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::problem::{Problem, Refusal};
 use crate::state::Clock;
@@ -76,11 +77,26 @@ impl Identity {
     }
 }
 
-/// Lets through who is signed in, with a [`Principal`] in the request's extensions.
-pub async fn sign_in(State(identity): State<Identity>, mut request: Request, next: Next) -> Response {
+/// What a request shows of who asks, whether or not it holds; `None` where it shows nothing.
+fn shows(headers: &HeaderMap, peer: Option<&PeerCertificate>) -> Option<Via> {
+    match (bearer(headers), peer) {
+        (Ok(Some(_)) | Err(_), _) => Some(Via::Token),
+        (Ok(None), Some(_)) => Some(Via::Certificate),
+        (Ok(None), None) => None,
+    }
+}
+
+/// Lets through who is signed in, with a [`Principal`] in the request's extensions, and counts who is and who is not.
+pub async fn sign_in(
+    State((identity, metrics)): State<(Identity, Metrics)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     // Put there by the acceptor, from the connection.
     let peer = request.extensions().get::<Option<PeerCertificate>>().cloned().flatten();
-    match identity.of(request.headers(), peer.as_ref()).await {
+    let found = identity.of(request.headers(), peer.as_ref()).await;
+    metrics.signed_in(shows(request.headers(), peer.as_ref()), found.as_ref().err());
+    match found {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await

@@ -35,6 +35,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Health, Self::Failover, Self::Other];
+
     /// The class of a path.
     #[must_use]
     pub fn of(path: &str) -> Self {

@@ -81,12 +81,12 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
 
 /// The whole API.
 pub fn router(state: AppState, identity: Identity, limits: &Limits) -> Router {
+    let counted = state.metrics.clone();
     let signed_in = signed_in()
         .split_for_parts()
         .0
         .route_layer(from_fn_with_state(limits.clone(), limits::inner))
-        .route_layer(from_fn_with_state(identity, sign_in));
-    let counted = state.metrics.clone();
+        .route_layer(from_fn_with_state((identity, counted.clone()), sign_in));
     Router::new()
         .merge(signed_in)
         .merge(open().split_for_parts().0)

@@ -276,6 +276,8 @@ async fn what_is_counted_names_nobody() {
     let text = text.as_str().unwrap();
     assert!(text.contains("tandem_api_requests_total{class=\"other\",status=\"2xx\"} 1"), "{text}");
     assert!(text.contains("tandem_api_problems_total{kind=\"unauthenticated\"} 1"), "{text}");
+    assert!(text.contains("tandem_api_sign_ins_total{result=\"accepted\",way=\"token\"} 1"), "{text}");
+    assert!(text.contains("tandem_api_sign_ins_total{result=\"refused\",way=\"nothing\"} 1"), "{text}");
     assert!(!text.contains("health\"}") || !text.contains("li\""), "{text}");
 }
 
