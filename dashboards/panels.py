@@ -192,7 +192,7 @@ UNIT = Dashboard(
                   q('max by (resource) (tandem_unit_allocated{unit="$unit"} / tandem_unit_budget{unit="$unit"})', "{{resource}}"),
                   kind="bargauge", unit="percentunit", width=12, colours=NEARLY_FULL),
             Panel("Quotas used", "配额使用比例", "What counts against the quotas, of what the quotas allow. Near 100 % a pod more is refused.",
-                  q(f'max by (dc, resource) (tandem_unit_used{{unit="$unit", {HERE}}} / tandem_unit_allocated{{unit="$unit", {HERE}}})',
+                  q('max by (dc, resource) (tandem_unit_used{unit="$unit", resource!="environments", dc=~"$site"} / tandem_unit_allocated)',
                     "{{dc}} {{resource}}"),
                   kind="bargauge", unit="percentunit", width=12, colours=NEARLY_FULL),
         )),

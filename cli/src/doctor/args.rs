@@ -1,7 +1,8 @@
 //! The command line of `tandem doctor`.
 
 use crate::arbiter::args::AccessArgs;
-use clap::{Args, ValueEnum};
+use crate::output::Output;
+use clap::Args;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -14,18 +15,6 @@ Every check is OK, WARN, FAIL or SKIP. What cannot be seen from here is never OK
 `tandem arbiter status`, with flags, environment or --config.
 
 Exit codes: 0 no check failed; 1 one failed; 2 wrong usage; 3 no site answered, and no arbiter.";
-
-/// How to write results.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people
-    #[default]
-    Table,
-    /// For programs
-    Json,
-    /// For programs
-    Yaml,
-}
 
 /// Which sites, and where Tandem is in them.
 #[derive(Clone, Debug, Args)]

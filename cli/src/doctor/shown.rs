@@ -1,17 +1,13 @@
 //! Checks for people and programs.
 
-use super::args::Output;
 use super::check::{Check, Grade};
 use crate::failover::table;
 use crate::language::Lang;
+use crate::output::Output;
 
 /// The checks as they are written.
 pub(super) fn text(checks: &[Check], how: Output, lang: Lang) -> String {
-    match how {
-        Output::Json => serde_json::to_string_pretty(checks).map_or_else(|error| error.to_string(), |text| text + "\n"),
-        Output::Yaml => serde_yaml::to_string(checks).unwrap_or_else(|error| error.to_string()),
-        Output::Table => for_people(checks, lang),
-    }
+    how.data(&checks).unwrap_or_else(|| for_people(checks, lang))
 }
 
 fn for_people(checks: &[Check], lang: Lang) -> String {

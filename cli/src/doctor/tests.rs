@@ -4,7 +4,7 @@ use super::check::{Check, Grade, exit};
 use super::seen::{ArbiterView, ClockSeen, RightSeen, ServerSeen, Shown, SiteSeen, WebhookSeen, WorkloadSeen};
 use super::{checks, gather, shown};
 use crate::arbiter::status::{MemberRow, Report};
-use crate::doctor::args::Output;
+use crate::output::Output;
 use crate::exit::Exit;
 use crate::language::Lang;
 use http::{Method, Request, Response, StatusCode};

@@ -16,9 +16,8 @@ use super::access::Access;
 use super::args::BackupArgs;
 use super::{ArbiterError, now};
 use crate::exit::Exit;
-use crate::failover::args::Output;
 use crate::language::Lang;
-use crate::output;
+use crate::output::Output;
 use facts::Facts;
 use std::path::{Path, PathBuf};
 
@@ -95,8 +94,5 @@ pub(super) async fn run(args: &BackupArgs, lang: Lang) -> Result<Exit, ArbiterEr
 }
 
 fn shown(path: &Path, facts: &Facts, how: Output, lang: Lang) {
-    output::result(&match how {
-        Output::Json => serde_json::to_string_pretty(facts).map_or_else(|error| error.to_string(), |text| text + "\n"),
-        Output::Table => facts.text(path, now(), lang),
-    });
+    how.write(facts, || facts.text(path, now(), lang));
 }

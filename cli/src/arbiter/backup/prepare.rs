@@ -5,9 +5,7 @@ use super::facts::{Facts, Peer, checked};
 use crate::arbiter::args::{PrepareArgs, Tool};
 use crate::arbiter::{ArbiterError, now};
 use crate::exit::Exit;
-use crate::failover::args::Output;
 use crate::language::Lang;
-use crate::output;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::path::Path;
@@ -146,12 +144,7 @@ pub(in crate::arbiter) fn run(args: &PrepareArgs, lang: Lang) -> Result<Exit, Ar
     let token = token(now(), uuid::Uuid::new_v4());
     let commands = commands(args, &backup, &members, &token);
     let prepared = Prepared { backup, token, members: commands };
-    output::result(&match args.output {
-        Output::Json => {
-            serde_json::to_string_pretty(&prepared).map_or_else(|error| error.to_string(), |text| text + "\n")
-        }
-        Output::Table => text(&prepared, &args.file, now(), lang),
-    });
+    args.output.write(&prepared, || text(&prepared, &args.file, now(), lang));
     Ok(Exit::Ok)
 }
 
