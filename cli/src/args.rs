@@ -104,7 +104,7 @@ pub enum Command {
     /// Look after the arbiter: how it stands, after a restore, a member that is replaced
     #[command(subcommand)]
     Arbiter(Box<ArbiterCommand>),
-    /// Verify what is kept of who did what
+    /// List, take home and verify what is kept of who did what
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Look at everything that sites stand on, and say how to mend what is wrong

@@ -89,9 +89,9 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
             output::error(&error);
             error.exit()
         }),
-        Command::Audit(command) => audit::run(&command, lang).unwrap_or_else(|error| {
+        Command::Audit(command) => audit::run(&command, lang).await.unwrap_or_else(|error| {
             output::error(&error);
-            Exit::Usage
+            error.exit()
         }),
         Command::Doctor(args) => doctor::run(&args, lang).await.unwrap_or_else(|error| {
             output::error(&error);

@@ -1,8 +1,12 @@
-//! `tandem audit …`: what is kept of who did what, verified without any server.
+//! `tandem audit …`: what is kept of who did what: looked at and taken home through the API, verified without any server.
+
+mod remote;
 
 use crate::exit::Exit;
 use crate::language::Lang;
 use crate::output::Output;
+use crate::request::RequestError;
+use crate::request::args::ApiArgs;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::{BufRead, BufReader, Read};
@@ -21,12 +25,69 @@ Without --anchor a file that somebody wrote anew as a whole passes. Note heads d
 
 Exit codes: 0 the chain holds; 1 it is broken, and where is said, or a known head is not in it; 2 wrong usage, or the file cannot be read.";
 
+const REMOTE_EXAMPLES: &str = "\
+Examples:
+  tandem audit list --limit 20                    the newest entries of this site's chain / 最新记录
+  tandem audit export dc-b.jsonl --site dc-b      the whole chain of dc-b / 导出审计链
+  tandem audit verify dc-b.jsonl --anchor 4711:9f86d0…
+
+The API is reached as by `tandem request`: --api, --ca and a certificate or a token, or TANDEM_API and so on. Auditors may.
+
+Exit codes: 0 done; 1 the API says no, or the chain does not hang together; 2 wrong usage, or a file cannot be written; 3 the API did
+not answer.";
+
 /// What to do with audit chains.
 #[derive(Clone, Debug, Subcommand)]
 pub enum AuditCommand {
     /// Verify a file of audit entries offline, and name the first broken link
     #[command(after_help = EXAMPLES)]
     Verify(VerifyArgs),
+    /// List a site's entries, the newest where nothing else is said, through the API
+    #[command(after_help = REMOTE_EXAMPLES)]
+    List(ListArgs),
+    /// Take a site's chain home as a file, verified while it is written, through the API
+    #[command(after_help = REMOTE_EXAMPLES)]
+    Export(ExportArgs),
+}
+
+/// Arguments of `tandem audit list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Whose chain; that of the site that is asked where none is named
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+    /// The number of the first entry; the newest entries where it is left out
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub from: Option<u64>,
+    /// How many entries at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub limit: u64,
+    /// How to write it
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: ApiArgs,
+}
+
+/// Arguments of `tandem audit export`.
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    /// The file to write: JSON lines, as `tandem audit verify` reads them
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose chain; that of the site that is asked where none is named
+    #[arg(long, value_name = "SITE")]
+    pub site: Option<String>,
+    /// The number of the first entry
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub from: u64,
+    /// Write over a file that is there
+    #[arg(long)]
+    pub force: bool,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: ApiArgs,
 }
 
 /// Arguments of `tandem audit verify`.
@@ -76,25 +137,59 @@ fn anchor(text: &str) -> Result<Head, String> {
     }
 }
 
-/// Why a file could not be verified.
+/// Why a chain could not be read or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// The file cannot be read.
-    #[error("cannot read {path}")]
+    /// A file cannot be read or written.
+    #[error("cannot read or write {path}")]
     File {
         /// The file.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
     },
+    /// The file is there already.
+    #[error("{0} is there already; name another file, or give --force")]
+    Exists(PathBuf),
+    /// There is nothing to write.
+    #[error("there is no entry from number {from} on")]
+    Empty {
+        /// The number that was asked for.
+        from: u64,
+    },
+    /// What the API gave is no chain.
+    #[error("what the API gave is no chain: nothing was written")]
+    Broken(#[source] Broken),
+    /// The API was not reached, or says no.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+impl AuditError {
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::File { .. } | Self::Exists(_) => Exit::Usage,
+            Self::Broken(_) | Self::Empty { .. } => Exit::Refused,
+            Self::Request(error) => error.exit(),
+        }
+    }
 }
 
 /// Carries out what was asked.
 ///
 /// # Errors
-/// [`AuditError`]; a chain that does not hold is none.
-pub fn run(command: &AuditCommand, lang: Lang) -> Result<Exit, AuditError> {
-    let AuditCommand::Verify(args) = command;
+/// [`AuditError`]; a file whose chain does not hold is none.
+pub async fn run(command: &AuditCommand, lang: Lang) -> Result<Exit, AuditError> {
+    match command {
+        AuditCommand::Verify(args) => verified(args, lang),
+        AuditCommand::List(args) => remote::list(args, lang).await,
+        AuditCommand::Export(args) => remote::export(args, lang).await,
+    }
+}
+
+fn verified(args: &VerifyArgs, lang: Lang) -> Result<Exit, AuditError> {
     let failed = |source| AuditError::File { path: args.file.clone(), source };
     let input: Box<dyn Read> = if args.file == Path::new("-") {
         Box::new(std::io::stdin())

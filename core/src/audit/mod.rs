@@ -17,6 +17,6 @@ mod writer;
 
 pub use chain::{Broken, Flaw, link, unfinished, verify};
 pub use entry::{Actor, Draft, ENTRY_BYTES, Entry, Head, Outcome, TooLarge, VERSION};
-pub use file::{Checker, Verified, to_file, verify_file};
+pub use file::{Checker, Verified, Writing, to_file, verify_file};
 pub use segment::{Proof, SEGMENT_ENTRIES, Segment, verify_segments};
 pub use writer::{API_MANAGER, CARRIES_OUT_MANAGER, Writer, operator};
