@@ -8,11 +8,11 @@ use crate::output;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ListParams, LogParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, LogParams};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fmt::Debug;
 use std::time::Duration;
 use tandem_crds::{
@@ -56,6 +56,12 @@ pub(super) struct Site<'a> {
     pub(super) lines: i64,
 }
 
+/// Where what is taken goes.
+struct Taker<'a> {
+    archive: &'a mut Archive,
+    people: &'a People,
+}
+
 fn why(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
@@ -76,33 +82,25 @@ impl Site<'_> {
     }
 
     /// Objects of a kind, of which what is listed is kept.
-    async fn objects<K>(
-        &self,
-        archive: &mut Archive,
-        people: &People,
-        name: &str,
-        api: Api<K>,
-        which: &ListParams,
-    ) -> Vec<K>
+    async fn objects<K>(&self, taker: &mut Taker<'_>, name: &str, api: Api<K>, which: &ListParams) -> Vec<K>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
     {
-        self.some(archive, people, name, api, which, |_| true).await
+        self.some(taker, name, (&ApiResource::erase::<K>(&()), api), which, |_| true).await
     }
 
     async fn some<K>(
         &self,
-        archive: &mut Archive,
-        people: &People,
+        taker: &mut Taker<'_>,
         name: &str,
-        api: Api<K>,
+        (kind, api): (&ApiResource, Api<K>),
         which: &ListParams,
         wanted: fn(&K) -> bool,
     ) -> Vec<K>
     where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+        K: Clone + DeserializeOwned + Serialize + Debug,
     {
-        let file = self.file(name);
+        let (file, Taker { archive, people }) = (self.file(name), taker);
         let found = match within(api.list(&which.clone().limit(MOST))).await {
             Ok(found) => found,
             Err(why) => {
@@ -114,28 +112,25 @@ impl Site<'_> {
             archive.miss(format!("{file}: all beyond {MOST}"), "there are more");
         }
         let items: Vec<K> = found.items.into_iter().filter(wanted).collect();
-        let kept: Vec<Value> = items
-            .iter()
-            .map(|item| {
-                let mut value = serde_json::to_value(item).unwrap_or_default();
-                if let Some(map) = value.as_object_mut() {
-                    // Items of a list do not say what they are.
-                    map.insert("apiVersion".to_owned(), K::api_version(&()).into());
-                    map.insert("kind".to_owned(), K::kind(&()).into());
-                }
-                Sieve { people, scrubber: &mut archive.scrubber }.object(&value)
-            })
-            .collect();
+        let mut kept = Vec::new();
+        for item in &items {
+            let mut value = serde_json::to_value(item).unwrap_or_default();
+            if let Some(map) = value.as_object_mut() {
+                // Items of a list do not say what they are.
+                map.insert("apiVersion".to_owned(), kind.api_version.clone().into());
+                map.insert("kind".to_owned(), kind.kind.clone().into());
+            }
+            kept.push(Sieve { people, scrubber: &mut archive.scrubber }.object(&value));
+        }
         archive.data(file, &kept);
         items
     }
 
-    async fn tandem<K>(&self, archive: &mut Archive, people: &People)
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
-    {
-        let name = format!("objects/{}.json", K::plural(&()));
-        self.objects::<K>(archive, people, &name, Api::all(self.client.clone()), &ListParams::default()).await;
+    /// Tandem's own, as they are: what another release wrote is taken as well.
+    async fn tandem<K: Resource<DynamicType = ()>>(&self, taker: &mut Taker<'_>) {
+        let (name, kind) = (format!("objects/{}.json", K::plural(&())), ApiResource::erase::<K>(&()));
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+        self.some(taker, &name, (&kind, api), &ListParams::default(), |_| true).await;
     }
 
     async fn logs(&self, archive: &mut Archive, pod: &Pod) {
@@ -188,35 +183,38 @@ impl Site<'_> {
             Ok(version) => archive.data(self.file("version.json"), &version),
             Err(why) => return archive.miss(format!("sites/{}", self.name), why),
         }
+        let taker = &mut Taker { archive, people };
         let all = ListParams::default();
         let ours = ListParams::default().labels(OURS);
         let client = || self.client.clone();
-        self.objects::<Node>(archive, people, "nodes.json", Api::all(client()), &all).await;
+        self.objects::<Node>(taker, "nodes.json", Api::all(client()), &all).await;
         let tandems = |definition: &CustomResourceDefinition| definition.spec.group == tandem_crds::GROUP;
-        self.some(archive, people, "definitions.json", Api::all(client()), &all, tandems).await;
-        self.tandem::<DataCentre>(archive, people).await;
-        self.tandem::<SecurityProfile>(archive, people).await;
-        self.tandem::<Unit>(archive, people).await;
-        self.tandem::<Environment>(archive, people).await;
-        self.tandem::<FailoverGroup>(archive, people).await;
-        self.tandem::<Failover>(archive, people).await;
-        self.tandem::<Application>(archive, people).await;
-        self.tandem::<EnvironmentRequest>(archive, people).await;
+        let kind = ApiResource::erase::<CustomResourceDefinition>(&());
+        self.some(taker, "definitions.json", (&kind, Api::all(client())), &all, tandems).await;
+        self.tandem::<DataCentre>(taker).await;
+        self.tandem::<SecurityProfile>(taker).await;
+        self.tandem::<Unit>(taker).await;
+        self.tandem::<Environment>(taker).await;
+        self.tandem::<FailoverGroup>(taker).await;
+        self.tandem::<Failover>(taker).await;
+        self.tandem::<Application>(taker).await;
+        self.tandem::<EnvironmentRequest>(taker).await;
         // Of the cluster's events those that are about Tandem's objects; agencies' own stay where they are.
         let about_us = |event: &Event| {
             event.involved_object.api_version.as_deref().is_some_and(|version| version.starts_with("tandem.dev/"))
         };
-        self.some(archive, people, "events-of-objects.json", Api::all(client()), &all, about_us).await;
+        let kind = ApiResource::erase::<Event>(&());
+        self.some(taker, "events-of-objects.json", (&kind, Api::all(client())), &all, about_us).await;
         let here = Api::<Event>::namespaced(client(), self.namespace);
-        self.objects(archive, people, "events.json", here, &all).await;
+        self.objects(taker, "events.json", here, &all).await;
         let sets = Api::<StatefulSet>::namespaced(client(), self.namespace);
-        self.objects(archive, people, "statefulsets.json", sets, &ours).await;
+        self.objects(taker, "statefulsets.json", sets, &ours).await;
         let deployments = Api::<Deployment>::namespaced(client(), self.namespace);
-        self.objects(archive, people, "deployments.json", deployments, &ours).await;
+        self.objects(taker, "deployments.json", deployments, &ours).await;
         let pods = Api::<Pod>::namespaced(client(), self.namespace);
-        for pod in self.objects(archive, people, "pods.json", pods, &ours).await {
-            self.logs(archive, &pod).await;
-            self.metrics(archive, &pod).await;
+        for pod in self.objects(taker, "pods.json", pods, &ours).await {
+            self.logs(taker.archive, &pod).await;
+            self.metrics(taker.archive, &pod).await;
         }
     }
 }

@@ -57,10 +57,15 @@ impl Scrubber {
         for (name, rule) in RULES.iter() {
             let mut times = 0;
             let cleaned = rule.replace_all(&text, |found: &Captures<'_>| {
-                times += 1;
                 let kept = found.get(1).map(|kept| kept.as_str()).unwrap_or_default();
+                let all = found.get(0).map(|all| all.as_str()).unwrap_or_default();
+                let rest = &all[kept.len()..];
+                // Another rule was here before.
+                if rest.trim_matches(['"', '\'', '\\', '[', ']']) == "removed" && rest.contains("[removed") {
+                    return all.to_owned();
+                }
+                times += 1;
                 // What was quoted stays quoted: JSON stays JSON.
-                let rest = found.get(0).map(|all| &all.as_str()[kept.len()..]).unwrap_or_default();
                 let quote = ["\\\"", "\"", "'"].into_iter().find(|quote| rest.starts_with(quote)).unwrap_or_default();
                 let at = if *name == "url-credentials" { "@" } else { "" };
                 format!("{kept}{quote}{GONE}{quote}{at}")
