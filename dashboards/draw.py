@@ -84,9 +84,11 @@ def draw_time(axes, panel, found, kept):
     moved = [one for one in found if any(value for _, value in one[2])]
     drawn = (found if len(found) <= LINES else moved)[:LINES]
     if stacked and drawn:
-        times = sorted({time for _, _, points in drawn for time, _ in points})
-        rows = [[dict(map(tuple, points)).get(time, 0) for time in times] for _, _, points in drawn]
-        axes.stackplot([(time - kept["start"]) / 60 for time in times], rows, labels=[name for name, _, _ in drawn], alpha=0.6)
+        # Where a series has no point it is nothing, and not what lies between its neighbours.
+        seconds = range(int(kept["end"] - kept["start"]) + 1)
+        placed = [{round(time - kept["start"]): value for time, value in points} for _, _, points in drawn]
+        rows = [[points.get(second, 0) for second in seconds] for points in placed]
+        axes.stackplot([second / 60 for second in seconds], rows, labels=[name for name, _, _ in drawn], alpha=0.6)
     else:
         for name, _, points in drawn:
             axes.plot(minutes(points), [value for _, value in points], label=name, linewidth=1.1)

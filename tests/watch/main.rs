@@ -17,10 +17,10 @@ use tandem_tests::{runner, tests};
 fn main() {
     let tests = tests![
         faults::in_order_nothing_fires,
+        looks::runbooks_look_and_change_nothing,
         faults::a_replica_that_is_away_is_told,
         faults::a_site_cut_off_is_told_and_so_is_its_end,
         faults::an_edit_without_authority_is_told,
-        looks::runbooks_look_and_change_nothing,
         faults::a_site_without_operators_is_told,
         queries::every_rule_is_evaluated,
         queries::every_query_of_every_panel_is_answered,

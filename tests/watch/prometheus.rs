@@ -135,7 +135,9 @@ impl Prometheus {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = fs::File::create(lab.dir().join("prometheus.log")).unwrap();
         let program = std::env::var("TANDEM_PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned());
-        let child = Command::new(&program)
+        // It does not outlive this process, however that ends.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", &program])
             .arg(format!("--config.file={}", path("prometheus.yaml").display()))
             .arg(format!("--storage.tsdb.path={}", path("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
@@ -143,7 +145,7 @@ impl Prometheus {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}; run `make watch`, which installs it"));
+            .unwrap_or_else(|error| panic!("setpriv: {error}; run `make watch`, which installs what it takes"));
         let client = Client::builder(TokioExecutor::new()).build_http();
         let this = Self { child, address: format!("http://127.0.0.1:{port}"), client, _folder: folder };
         eventually("Prometheus to be ready", Duration::from_secs(60), || async {
