@@ -122,7 +122,13 @@ impl Metrics {
     /// When two metrics have one name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let counters = |metric: &Metric| register(&registry, IntCounterVec::new(opts(metric), &metric.label_names())?);
+        let counters = |metric: &Metric| {
+            let counters = register(&registry, IntCounterVec::new(opts(metric), &metric.label_names())?)?;
+            for values in metric.every() {
+                counters.with_label_values(&values);
+            }
+            Ok::<_, prometheus::Error>(counters)
+        };
         let build = register(&registry, IntGaugeVec::new(opts(&BUILD_INFO), &BUILD_INFO.label_names())?)?;
         build.with_label_values(&["api", env!("CARGO_PKG_VERSION")]).set(1);
         let expiry = &CERTIFICATE_EXPIRY;

@@ -203,6 +203,21 @@ impl Metric {
         self.labels.iter().map(|label| label.name).collect()
     }
 
+    /// The values of its labels in every series that it can have, in the labels' order; none where a label's values are names.
+    /// A counter has to have all of them from the beginning: one that first appears with 1 was never seen to grow.
+    #[must_use]
+    pub fn every(&self) -> Vec<Vec<&'static str>> {
+        self.labels.iter().fold(vec![Vec::new()], |series, label| match label.values {
+            Values::Closed(values) => {
+                let longer = |before: Vec<&'static str>| {
+                    values().into_iter().map(move |value| [before.clone(), vec![value]].concat())
+                };
+                series.into_iter().flat_map(longer).collect()
+            }
+            Values::Names(_) => Vec::new(),
+        })
+    }
+
     /// How many series it has in a city at most.
     #[must_use]
     pub fn series(&self, city: &City) -> usize {
@@ -348,6 +363,16 @@ mod tests {
         ];
         let wrong: Vec<&Metric> = wrong.iter().collect();
         assert_eq!(faults(&wrong).len(), 6, "{:?}", faults(&wrong));
+    }
+
+    #[test]
+    fn series_are_known_before_anything_happens() {
+        const KIND: Label = Label::closed("kind", || vec!["a", "b"]);
+        let both = Metric::counter("tandem_calls_total", "calls", "Calls made.").by(&[KIND, RESULT]);
+        assert_eq!(both.every(), [["a", "done"], ["a", "failed"], ["b", "done"], ["b", "failed"]]);
+        let one = Metric::counter("tandem_calls_total", "calls", "Calls made.");
+        assert_eq!(one.every(), [Vec::<&str>::new()]);
+        assert!(EPOCH.every().is_empty(), "names are not known before");
     }
 
     #[test]

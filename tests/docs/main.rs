@@ -2,7 +2,6 @@
 //! takes; links lead somewhere. `docs/README.md` tells what the comments before blocks mean.
 #![allow(clippy::unwrap_used)]
 
-mod coming;
 mod markdown;
 mod shell;
 
@@ -176,17 +175,12 @@ fn what_is_said_to_be_run_is_spoken_of_by_the_test() {
     none(&problems);
 }
 
-fn is_to_come(arguments: &[String]) -> bool {
-    let words: Vec<&str> = arguments[1..].iter().map(String::as_str).collect();
-    coming::COMMANDS.iter().any(|command| words.starts_with(command))
-}
-
 #[test]
 fn commands_of_tandem_are_such_as_it_takes() {
     let (mut problems, mut count) = (Vec::new(), 0);
     for (path, document) in taken_apart() {
         for block in document.blocks.iter().filter(|block| block.is_shell()) {
-            for arguments in commands(block).into_iter().filter(|arguments| !is_to_come(arguments)) {
+            for arguments in commands(block) {
                 count += 1;
                 if let Err(error) = Cli::try_parse_from(&arguments)
                     && error.use_stderr()
@@ -229,11 +223,9 @@ fn links_lead_somewhere() {
             let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
             let led = if file.is_empty() { Some(path.clone()) } else { target(path, file) };
             let there = led.as_ref().is_some_and(|led| root().join(led).exists());
-            let to_come =
-                led.as_ref().is_some_and(|led| coming::DOCUMENTS.iter().any(|document| led.starts_with(document)));
-            if !there && !to_come {
+            if !there {
                 problems.push(format!("{path}:{line}: {link} is not there"));
-            } else if there && !anchor.is_empty() {
+            } else if !anchor.is_empty() {
                 let known = led.and_then(|led| texts.get(&led)).is_some_and(|text| anchors(text).contains(anchor));
                 if !known {
                     problems.push(format!("{path}:{line}: {file} has no heading #{anchor}"));
@@ -243,20 +235,6 @@ fn links_lead_somewhere() {
     }
     none(&problems);
     assert!(count > 50, "only {count} links were found");
-}
-
-#[test]
-fn what_was_to_come_has_not_come_yet() {
-    let documents = coming::DOCUMENTS.iter().filter(|document| root().join(document).exists());
-    let mut come: Vec<String> = documents.map(|document| (*document).to_owned()).collect();
-    for command in coming::COMMANDS {
-        let arguments: Vec<String> =
-            std::iter::once("tandem").chain(command.iter().copied()).map(str::to_owned).collect();
-        if names(&arguments).len() == command.len() {
-            come.push(arguments.join(" "));
-        }
-    }
-    assert!(come.is_empty(), "it is there: take it out of tests/docs/coming.rs: {}", come.join(", "));
 }
 
 /// What grants rights at the arbiter stands twice, in the lab and in the manual: alike, or a site that was installed by the manual

@@ -7,6 +7,7 @@
 mod agencies;
 mod failures;
 mod following;
+mod pause;
 mod provisioning;
 mod refusals;
 mod requests;
@@ -43,6 +44,7 @@ fn main() {
         agencies::what_is_asked_for_is_decided_and_carried_out,
         agencies::the_command_line_asks_decides_and_watches,
         agencies::a_group_is_moved_over_the_api_of_either_site,
+        pause::a_paused_site_writes_nothing_and_goes_on_where_it_stopped,
         traces::one_trace_goes_from_the_request_to_ready_in_both_sites,
         security::what_binds_an_agency_is_one_page_with_who_set_it,
         security::what_is_found_is_told_and_a_rule_is_waived,

@@ -32,7 +32,7 @@ fn ends(text: &str, anchors: &[Head]) -> Exit {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("chain.jsonl");
     std::fs::write(&file, text).unwrap();
-    run(&AuditCommand::Verify(VerifyArgs { file, anchor: anchors.to_vec(), output: Output::Table }), Lang::En).unwrap()
+    verified(&VerifyArgs { file, anchor: anchors.to_vec(), output: Output::Table }, Lang::En).unwrap()
 }
 
 #[test]
@@ -74,5 +74,5 @@ fn an_anchor_is_a_number_and_a_hash() {
 #[test]
 fn a_file_that_is_not_there_is_said_to_be() {
     let args = VerifyArgs { file: "/nowhere/chain.jsonl".into(), anchor: Vec::new(), output: Output::Json };
-    assert!(run(&AuditCommand::Verify(args), Lang::En).unwrap_err().to_string().contains("/nowhere/chain.jsonl"));
+    assert!(verified(&args, Lang::En).unwrap_err().to_string().contains("/nowhere/chain.jsonl"));
 }

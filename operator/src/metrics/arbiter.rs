@@ -9,8 +9,7 @@ use std::time::Duration;
 use tandem_arbiter::membership::{Attempt, Attempts};
 use tandem_core::metrics::{Label, Metric};
 
-const RESULTS: [&str; 3] = ["answered", "failed", "refused"];
-const RESULT: Label = Label::closed("result", || RESULTS.to_vec());
+const RESULT: Label = Label::closed("result", || vec!["answered", "failed", "refused"]);
 const CONDITION: Label = Label::closed("condition", || vec![ARBITER_HEALTHY, AUDITED, PROTECTED]);
 
 tandem_core::declare_metrics! {
@@ -70,10 +69,6 @@ impl Metrics {
     #[must_use]
     pub fn attempts(&self) -> Attempts {
         let (heartbeats, seconds) = (self.heartbeats.clone(), self.heartbeat_seconds.clone());
-        // Each from the beginning, so that the first failure is seen as one more.
-        for result in RESULTS {
-            heartbeats.with_label_values(&[result]);
-        }
         let seconds = seconds.with_label_values(&[] as &[&str]);
         Attempts::new(move |attempt| {
             let result = match attempt {

@@ -96,7 +96,13 @@ impl Metrics {
     /// When two metrics have one name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let counters = |metric: &Metric| register(&registry, IntCounterVec::new(opts(metric), &metric.label_names())?);
+        let counters = |metric: &Metric| {
+            let counters = register(&registry, IntCounterVec::new(opts(metric), &metric.label_names())?)?;
+            for values in metric.every() {
+                counters.with_label_values(&values);
+            }
+            Ok::<_, prometheus::Error>(counters)
+        };
         let counter = |metric: &Metric| register(&registry, IntCounter::with_opts(opts(metric))?);
         let gauges = |metric: &Metric| register(&registry, IntGaugeVec::new(opts(metric), &metric.label_names())?);
         let gauge = |metric: &Metric| register(&registry, IntGauge::with_opts(opts(metric))?);

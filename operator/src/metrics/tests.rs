@@ -295,7 +295,7 @@ fn live(key: ObjectKey, spec: Value) -> Record {
     let (labels, annotations) = (BTreeMap::new(), BTreeMap::new());
     let id = format!("id-{}", key.name);
     let published_at = Timestamp::UNIX_EPOCH;
-    Record::Live(SpecRecord { id, key, labels, annotations, spec, origin, published_at })
+    Record::Live(SpecRecord { id, key, labels, annotations, spec, origin, published_at, trace: None })
 }
 
 fn buried(key: ObjectKey) -> Record {

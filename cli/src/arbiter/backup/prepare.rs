@@ -152,6 +152,7 @@ pub(in crate::arbiter) fn run(args: &PrepareArgs, lang: Lang) -> Result<Exit, Ar
 mod tests {
     use super::*;
     use crate::arbiter::backup::facts::tests::origin;
+    use crate::output::Output;
 
     fn args() -> PrepareArgs {
         PrepareArgs {
