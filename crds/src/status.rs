@@ -70,7 +70,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Ready,
         Self::Published,
         Self::Progressing,
@@ -95,6 +95,7 @@ impl Reason {
         Self::BrakeTripped,
         Self::Suspended,
         Self::Maintenance,
+        Self::Paused,
         Self::ApplyFailed,
     ];
 

@@ -152,7 +152,7 @@ mod tests {
         let key = ObjectKey::cluster(Kind::Unit, "audit");
         let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let mut value = json!({
-            "schema": 1, "state": "Live", "id": "1", "kind": "Unit", "name": "audit", "spec": {"id": "1"},
+            "schema": 1, "state": "Live", "id": "1", "kind": "units", "name": "audit", "spec": {"id": "1"},
             "origin": {"site": "dc-a", "uid": "u", "generation": 1}, "publishedAt": "2026-01-01T00:00:00Z",
         });
         // Of a release that knew no traces: it is read, and both sites give it the same one.
