@@ -65,7 +65,7 @@ pub(crate) async fn clients(args: &SitesArgs) -> Vec<(String, Seen<kube::Client>
 pub(crate) async fn sites(clients: &[(String, Seen<kube::Client>)], namespace: &str) -> Vec<SiteSeen> {
     let look = clients.iter().map(|(name, client)| async move {
         match client {
-            Ok(client) => gather::site(client, name, namespace).await,
+            Ok(client) => Box::pin(gather::site(client, name, namespace)).await,
             Err(why) => SiteSeen::silent(name, why),
         }
     });

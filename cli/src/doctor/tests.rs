@@ -317,7 +317,7 @@ fn server() -> (Client, Arc<Mutex<Vec<String>>>) {
 #[tokio::test]
 async fn a_site_is_looked_at_and_no_secret_is_read() {
     let (client, asked) = server();
-    let seen = gather::site(&client, "dc-a", "tandem-system").await;
+    let seen = Box::pin(gather::site(&client, "dc-a", "tandem-system")).await;
     assert_eq!(seen.server.unwrap(), ServerSeen { minor: Some(20), version: "v1.20.2".into() });
     assert_eq!(seen.clock.unwrap().said, now());
     assert!(seen.definitions.unwrap().values().all(Option::is_none));

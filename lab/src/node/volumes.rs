@@ -396,14 +396,13 @@ mod tests {
         let folder = place.path().join("v");
         let user = nix::unistd::geteuid().as_raw();
         let file = |text: &str| Some((text.as_bytes().to_vec(), 0o440));
-        let files = |given: &[(&str, Option<(Vec<u8>, u32)>)]| -> Files {
-            given.iter().map(|(path, content)| ((*path).to_owned(), content.clone())).collect()
-        };
-        write(&folder, files(&[("a", file("1")), ("deep/b", file("2")), ("token", file("t"))]), user).unwrap();
+        let named = |path: &str, content| (path.to_owned(), content);
+        let first = [named("a", file("1")), named("deep/b", file("2")), named("token", file("t"))];
+        write(&folder, Files::from(first), user).unwrap();
         assert_eq!(folder.join("a").metadata().unwrap().permissions().mode() & 0o777, 0o440);
         assert_eq!(std::fs::read_to_string(folder.join("deep/b")).unwrap(), "2");
         // Changed, kept, removed.
-        write(&folder, files(&[("a", file("3")), ("token", None)]), user).unwrap();
+        write(&folder, Files::from([named("a", file("3")), named("token", None)]), user).unwrap();
         let text = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
         assert_eq!((text("a").as_deref(), text("token").as_deref()), (Some("3"), Some("t")));
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);

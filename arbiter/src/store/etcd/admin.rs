@@ -140,7 +140,7 @@ impl EtcdAdmin {
     /// # Errors
     /// [`StoreError`] of the last endpoint.
     pub async fn members(&self) -> Result<Vec<Member>, StoreError> {
-        let found = self.any(|client| async move { client.cluster_client().member_list().await }).await?;
+        let found = Box::pin(self.any(|client| async move { client.cluster_client().member_list().await })).await?;
         Ok(found.members().iter().map(member).collect())
     }
 
@@ -150,7 +150,8 @@ impl EtcdAdmin {
     /// [`StoreError`] of the last endpoint.
     pub async fn count(&self, prefix: &str) -> Result<i64, StoreError> {
         let counted = || GetOptions::new().with_prefix().with_count_only();
-        let found = self.any(|client| async move { client.kv_client().get(prefix, Some(counted())).await }).await?;
+        let found =
+            Box::pin(self.any(|client| async move { client.kv_client().get(prefix, Some(counted())).await })).await?;
         Ok(found.count())
     }
 

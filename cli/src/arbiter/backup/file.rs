@@ -160,7 +160,7 @@ pub(super) mod tests {
         assert!(says(&good[..good.len() - 1]).unwrap_err().contains("cut short"));
         assert!(says(b"").is_err() && says(&[0; 32]).is_err());
         let mut other = vec![0; 4096];
-        other.extend_from_slice(&Sha256::digest(&other.clone()));
+        other.extend_from_slice(&Sha256::digest(other.clone()));
         assert!(says(&other).unwrap_err().contains("not a database of etcd's"));
     }
 
