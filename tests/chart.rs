@@ -503,28 +503,6 @@ fn a_member_of_the_arbiter_runs_as_in_the_lab() {
     assert_eq!(workloads(&objects).len(), 1, "the witness runs nothing else");
 }
 
-/// What stands between two words of a text, as a set of what is quoted or, without quotes, set apart by spaces.
-fn words(text: &str, from: &str, to: &str) -> BTreeSet<String> {
-    let part = text.split_once(from).unwrap_or_else(|| panic!("no {from}")).1.split(to).next().unwrap();
-    part.split([' ', ',', '"', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
-}
-
-#[test]
-fn the_users_of_the_manual_are_those_of_the_lab() {
-    let lab = fs::read_to_string(root().join("lab/src/arbiter.rs")).unwrap();
-    let manual = fs::read_to_string(chart().join("README.md")).unwrap();
-    let (sites, apis) = manual.split_once("user \"api-$site\"").unwrap();
-    let loops = |text: &str| -> Vec<BTreeSet<String>> {
-        text.lines().filter(|line| line.contains("for part in")).map(|line| words(line, "for part in", ";")).collect()
-    };
-    let of = |name: &str| {
-        let declared = lab.split_once(&format!("const {name}: [")).unwrap().1;
-        words(declared, "[", "];")
-    };
-    assert_eq!(loops(sites), ["SHARED", "PEOPLES", "OWN"].map(of));
-    assert_eq!(loops(apis), ["API_READS", "API_SHARED", "API_OWN"].map(of));
-}
-
 #[test]
 fn backups_outlive_the_release_and_reach_the_arbiter_alone() {
     let objects = rendered("backup", 34);

@@ -105,6 +105,11 @@ pub async fn run_alarms(context: Context) {
         let others: Vec<String> =
             context.config.sites.iter().filter(|site| **site != context.config.site).cloned().collect();
         let silent = context.link.silent_sites(&others);
+        for site in &others {
+            if context.site.set_heard(site, !silent.contains(site)) && context.link.standing().leads {
+                context.queues.fold.add(own_data_centre(site));
+            }
+        }
         let found = silent.into_iter().map(|silent| Finding::Unprotected { silent }).collect();
         if context.link.leadership().is_some()
             && let Some(found) = protected.take(found)
@@ -158,14 +163,15 @@ async fn tell(context: &Context, kind: &'static str, good: &'static str, found: 
     }
 }
 
-/// Writes the conditions alone, past the lead: there is none, and they are the same whoever writes them.
+/// Writes the conditions and that the site is fenced, past the lead: there is none, and they are the same whoever writes them.
 async fn write(context: &Context, object: &kube::api::DynamicObject) -> Result<(), String> {
     let standing = object.data.pointer("/status/conditions").cloned().unwrap_or_else(|| json!([]));
     let standing: Vec<Condition> = serde_json::from_value(standing).map_err(|error| error.to_string())?;
     let generation = object.metadata.generation.unwrap_or(0);
     let conditions = with_alarms(standing, &context.site.alarms(), generation, now());
     let patch = json!({
-        "metadata": {"resourceVersion": object.metadata.resource_version}, "status": {"conditions": conditions},
+        "metadata": {"resourceVersion": object.metadata.resource_version},
+        "status": {"conditions": conditions, "fenced": true},
     });
     let resource = Cluster::own_resource(Kind::DataCentre);
     let api = context.cluster.api(&resource, None);

@@ -60,11 +60,7 @@ impl Shared for World {
         for application in ["web", "records"] {
             world.ready(&a, Kind::Application, Some(NAMESPACE), application).await;
         }
-        // What an agency asks for, so that there is something to see of it.
-        let asked = ["request", "create", "--type", "Create", "--environment", "health-watched", "--cpu", "1"];
-        let more = ["--memory", "1Gi", "--storage", "10Gi", "--pods", "5", "--reason", "to be seen"];
-        let output = world.lab.tandem_as("li", "dc-a", &[&asked[..], &more[..]].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        world.request("health-watched");
         world
     }
 
@@ -74,6 +70,14 @@ impl Shared for World {
 }
 
 impl World {
+    /// Has the agency ask for an environment, so that there is something to see of what agencies ask for.
+    pub(crate) fn request(&self, environment: &str) {
+        let asked = ["request", "create", "--type", "Create", "--environment", environment, "--cpu", "1"];
+        let more = ["--memory", "1Gi", "--storage", "10Gi", "--pods", "5", "--reason", "to be seen"];
+        let output = self.lab.tandem_as("li", "dc-a", &[&asked[..], &more[..]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     async fn ready(&self, client: &kube::Client, kind: Kind, namespace: Option<&str>, name: &str) {
         eventually(&format!("{kind} {name} to be ready"), PATIENCE, || async {
             is_ready(&api(client, kind, namespace).get_opt(name).await.ok()??).then_some(())

@@ -65,11 +65,12 @@ fn sites(sites: &[SiteRow], lang: Lang) -> Vec<String> {
             site.leader.clone().unwrap_or_else(|| "-".to_owned()),
             cut(&site.members.join(","), 40),
             word(site.heard),
-            word(site.fenced),
+            // What a silent site said last says nothing of now.
+            word(site.fenced.filter(|_| site.heard != Some(false))),
             // The other site tells of the arbiter at its own cluster.
             site.arbiter.clone().unwrap_or_else(|| "-".to_owned()),
             match &site.reason {
-                // What it said last says nothing of now.
+                // Likewise.
                 _ if site.heard == Some(false) => "?".to_owned(),
                 None => yes.to_owned(),
                 Some(reason) => format!("{no}: {reason}"),

@@ -293,6 +293,10 @@ fn data_centre(context: &Context, object: &DataCentre, status: &mut tandem_crds:
     status.authority =
         context.index.group(tandem_arbiter::records::PLATFORM).is_some_and(|platform| platform.value.active == site);
     status.highest_epoch = context.index.highest_epoch(site);
+    // Whoever writes this, or has reported, acted for its site and was not fenced then; at the cluster of one that is, its alarms
+    // write so.
+    status.heard = if site == context.config.site { Some(true) } else { context.site.heard(site) };
+    status.fenced = (site == context.config.site || reports.contains_key(site)).then_some(false);
     status.members = names("members").into_iter().map(|name| Member { name }).collect();
     status.leader = detail.get("leader").and_then(Value::as_str).map(str::to_owned);
     status.allocatable = detail.get("allocatable").and_then(|capacity| serde_json::from_value(capacity.clone()).ok());

@@ -80,6 +80,8 @@ struct Notes {
     leader: Option<String>,
     members: Vec<String>,
     alarms: Vec<Alarm>,
+    /// Whether another site's heartbeats move.
+    heard: BTreeMap<String, bool>,
 }
 
 impl SiteNotes {
@@ -112,6 +114,17 @@ impl SiteNotes {
         let mut notes = self.lock();
         notes.alarms.retain(|known| known.kind != kind);
         notes.alarms.push(alarm);
+    }
+
+    /// Says whether another site's heartbeats move. Says whether that is news.
+    pub fn set_heard(&self, site: &str, heard: bool) -> bool {
+        self.lock().heard.insert(site.to_owned(), heard) != Some(heard)
+    }
+
+    /// Whether another site's heartbeats move; nothing where nobody has looked yet.
+    #[must_use]
+    pub fn heard(&self, site: &str) -> Option<bool> {
+        self.lock().heard.get(site).copied()
     }
 
     /// What is told of each alarm.
