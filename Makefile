@@ -181,7 +181,6 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@$(call LAB_TEST,tandem-tests,e2e)
 	$(call say,staged faults: who is active, on a lab (about 4 minutes))
 	@$(call LAB_TEST,tandem-tests,failover)
-	@$(MAKE) --no-print-directory watch
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)
 
@@ -215,4 +214,5 @@ soak: root programs control-plane ## the tests on the lab three times over, with
 		$(call LAB_TEST,tandem-tests,e2e); \
 		$(call LAB_TEST,tandem-tests,failover,--include-ignored); \
 		$(call LAB_TEST,tandem-tests,city,--include-ignored); \
+		$(MAKE) --no-print-directory watch; \
 	done
