@@ -279,6 +279,18 @@ fn group(reason: &str) -> Advice {
                 "tandem failover watch --next 查看自动切换；tandem failover plan 查看未切换者及原因",
             ],
         ),
+        "NotProtectedYet" => of(
+            Notice,
+            209,
+            [
+                "being moved, or the other site does not follow again yet: a loss now would not be survived",
+                "正在切换，或另一站点尚未恢复跟随：此时不能承受站点丢失",
+            ],
+            [
+                "nothing; tandem groups says what is waited for where it stays so",
+                "无需操作；若长时间如此，用 tandem groups 查看原因",
+            ],
+        ),
         "AwayFromHome" => of(
             Notice,
             210,

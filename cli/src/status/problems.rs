@@ -207,11 +207,13 @@ fn groups(seen: &Seen, found: &mut Found) {
             found.add(Subject::Group, "HolderSilent", name, why);
         } else if let Some(readiness) = &status.readiness
             && readiness.state == Protection::Unprotected
-            // Its site's alarm, or its move, tells of it.
-            && status.execution.is_none()
         {
-            let why = readiness.reasons.first().cloned().unwrap_or_default();
-            exposed(name, &why, found);
+            if status.execution.is_some() {
+                found.add(Subject::Group, "NotProtectedYet", name, Why::default());
+            } else {
+                let why = readiness.reasons.first().cloned().unwrap_or_default();
+                exposed(name, &why, found);
+            }
         }
         away(view, name, active, &status, found);
         group_not_ready(group, found);

@@ -212,6 +212,20 @@ fn what_people_set_is_good_to_know_and_nothing_wrong() {
 }
 
 #[test]
+fn groups_that_do_not_follow_again_yet_are_told_of_and_nothing_is_wrong() {
+    let mut seen = well(1);
+    let returning = group("health-prod-app-000", |group| {
+        group["status"]["readiness"] = json!({"state": "Unprotected", "reasons": [{"reason": "TargetNotReady"}]});
+        group["status"]["execution"] = "auto-dc-b-7".into();
+    });
+    seen.view.groups.insert("health-prod-app-000".to_owned(), returning);
+    let report = report(&seen);
+    let told: Vec<_> = report.problems.iter().map(|problem| (problem.severity, problem.reason.as_str())).collect();
+    assert_eq!(told, [(Severity::Notice, "NotProtectedYet")]);
+    assert!(report.well);
+}
+
+#[test]
 fn a_paused_site_is_told_of_once_at_either_site() {
     let sentence = "paused by wang: network works; it observes and writes nothing until tandem resume";
     let own = json!([ready(), condition("Paused", true, "Paused", sentence)]);
