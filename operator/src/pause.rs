@@ -196,7 +196,7 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{ApplyError, reference};
+    use crate::cluster::{ApplyError, quota, reference};
     use crate::metrics::Metrics;
     use http::{Request, Response};
     use kube::Client;
@@ -205,7 +205,7 @@ mod tests {
     use serde_json::Value;
     use std::collections::BTreeSet;
     use std::convert::Infallible;
-    use tandem_core::render::{self, AdoptedScale, Manifest};
+    use tandem_core::render::AdoptedScale;
     use tandem_core::sync::Versioned;
     use tandem_crds::AdoptedKind;
 
@@ -246,22 +246,6 @@ mod tests {
 
     fn object(value: Option<Value>) -> DynamicObject {
         serde_json::from_value(value.unwrap()).unwrap()
-    }
-
-    fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
-        serde_json::from_value(value).unwrap()
-    }
-
-    fn quota() -> Manifest {
-        let quota = json!({"cpu": "8", "memory": "8Gi", "storage": "8Gi", "pods": 20});
-        let environment = json!({"metadata": {"name": "health-prod"},
-                                 "spec": {"id": "e", "unit": "health", "quota": quota}});
-        let unit = json!({"metadata": {"name": "health"}, "spec": {
-            "id": "u", "displayName": {"zh": "卫健委"}, "level": "City", "securityProfile": "strict",
-            "budget": {"cpu": "8", "memory": "8Gi", "storage": "8Gi", "pods": 20, "environments": 1}}});
-        let profile = json!({"metadata": {"name": "strict"}, "spec": {
-            "displayName": {"zh": "等保二级"}, "mlpsLevel": 2, "podSecurity": "Baseline", "images": {}}});
-        render::environment(&read(environment), &read(unit), &read(profile)).unwrap().quota
     }
 
     fn word() -> Paused {

@@ -356,7 +356,7 @@ fn check_owner(name: &ObjectName, observed: &DynamicObject, id: &str) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::metrics::Metrics;
     use http::{Method, Request, Response};
@@ -370,7 +370,8 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
-    fn quota() -> Manifest {
+    /// A quota as an environment has it.
+    pub(crate) fn quota() -> Manifest {
         let quota = json!({"cpu": "8", "memory": "8Gi", "storage": "8Gi", "pods": 20});
         let environment = json!({"metadata": {"name": "health-prod"},
                                  "spec": {"id": "e", "unit": "health", "quota": quota}});

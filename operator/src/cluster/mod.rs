@@ -4,6 +4,8 @@ mod apply;
 mod drift;
 mod mirror;
 
+#[cfg(test)]
+pub(crate) use apply::tests::quota;
 pub use apply::{Applied, ApplyError};
 pub use drift::{PutBack, Untold};
 pub use mirror::{Mirror, ObjectName};
