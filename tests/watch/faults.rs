@@ -68,8 +68,8 @@ pub(crate) async fn a_replica_that_is_away_is_told(world: Arc<World>) {
 pub(crate) async fn a_site_cut_off_is_told_and_so_is_its_end(world: Arc<World>) {
     world.quiet().await;
     let since = now();
-    // What it was before is on the pictures too.
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    // What it was before, and after, is on the pictures too.
+    kept::margin().await;
     world.lab.run(&["cut", "dc-a"]);
     says_something(&world.fires("TandemSiteFenced", &[("dc", "dc-a")]).await);
     world.held_by("dc-b").await;
@@ -86,7 +86,7 @@ pub(crate) async fn a_site_cut_off_is_told_and_so_is_its_end(world: Arc<World>) 
         ("TandemGroupsExposed", "reason=TargetSilent,severity=warning"),
     ];
     once(&world, since, &expected).await;
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    kept::margin().await;
     kept::keep(&world, since, worst).await;
 }
 

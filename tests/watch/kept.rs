@@ -5,12 +5,27 @@ use crate::world::{UNIT, World};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 use tandem_tests::watching::{Dashboard, asked, dashboards, root};
+
+/// How much is on the pictures before and after.
+const MARGIN: Duration = Duration::from_secs(20);
+
+fn folder() -> Option<PathBuf> {
+    std::env::var_os("TANDEM_KEEP_WATCH").map(PathBuf::from)
+}
+
+/// Lets the pictures' margin pass, where there are to be any.
+pub(crate) async fn margin() {
+    if folder().is_some() {
+        tokio::time::sleep(MARGIN).await;
+    }
+}
 
 /// Writes what every panel's queries were answered since then into the folder TANDEM_KEEP_WATCH, one file a dashboard; nothing where
 /// that is not set. `worst` is when most was wrong: what panels show that show one moment.
 pub(crate) async fn keep(world: &World, since: f64, worst: f64) {
-    let Some(folder) = std::env::var_os("TANDEM_KEEP_WATCH").map(PathBuf::from) else { return };
+    let Some(folder) = folder() else { return };
     fs::create_dir_all(&folder).unwrap();
     let until = now();
     for dashboard in dashboards(&root().join("dashboards")) {
