@@ -5,6 +5,7 @@
 //! disk before it is made.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod apart;
 pub mod api;
 pub mod arbiter;
 pub mod city;

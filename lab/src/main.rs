@@ -73,6 +73,9 @@ enum Command {
         /// Leave it ended, until `start`.
         #[arg(long)]
         stay_down: bool,
+        /// Leave what it started running: the PostgreSQL of a Patroni.
+        #[arg(long)]
+        alone: bool,
     },
     /// Start a program that was to stay down. 启动进程
     Start {
@@ -228,7 +231,7 @@ fn fault(layout: &Layout, command: Command) -> Outcome {
     let request = match command {
         Command::Cut { place, peer, one_way } => Request::Cut(Cut { place, peer, one_way }),
         Command::Heal => Request::Heal,
-        Command::Kill { program, stay_down } => Request::Kill { program, stay_down },
+        Command::Kill { program, stay_down, alone } => Request::Kill { program, stay_down, alone },
         Command::Start { program } => Request::Start { program },
         Command::Pause { program } => Request::Pause { program },
         Command::Resume { program } => Request::Resume { program },

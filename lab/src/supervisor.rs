@@ -188,7 +188,8 @@ impl Supervisor {
         }
         let clock = if program.is_operator() { WrongClock::read(&layout.clock(&program.place))? } else { None };
         let log = layout.log(&program.place, &program.name);
-        let child = program.start(&plan.namespace(&program.place), &log, clock.as_ref())?;
+        let (child, tree) = program.start(&plan.namespace(&program.place), &log, clock.as_ref())?;
+        slot.is_apart(tree);
         let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(ProcessId::of);
         if let Some(process) = process {
             state.processes.insert(program.full_name(), process);
@@ -262,9 +263,18 @@ impl Supervisor {
             state.processes.iter().filter(|(name, _)| name.starts_with(&within)).map(|(_, process)| *process).collect()
         };
         lock(&self.forwards).remove(&place.name);
-        let within = network::processes(&place.namespace)?;
-        for process in within.into_iter().filter_map(ProcessId::of).chain(recorded) {
-            process.signal(Signal::SIGKILL);
+        let mut ended = BTreeSet::new();
+        let mut within = recorded;
+        loop {
+            within.extend(network::processes(&place.namespace)?.into_iter().filter_map(ProcessId::of));
+            // What one of them started just before its end is found the next time.
+            within.retain(|process| ended.insert(*process));
+            if within.is_empty() {
+                break;
+            }
+            for process in within.drain(..) {
+                process.signal(Signal::SIGKILL);
+            }
         }
         let memory = place.memory();
         if memory.is_dir() {

@@ -161,12 +161,16 @@ fn carry_out(supervisor: &Supervisor, request: Request) -> Result<(), Supervisor
     match request {
         Request::Cut(cut) => supervisor.cut(cut)?,
         Request::Heal => supervisor.heal()?,
-        Request::Kill { program, stay_down } => {
+        Request::Kill { program, stay_down, alone } => {
             let slot = supervisor.slot(&program)?;
             if stay_down {
                 slot.want(false);
             }
-            slot.signal(Signal::SIGKILL);
+            if alone {
+                slot.kill_alone();
+            } else {
+                slot.signal(Signal::SIGKILL);
+            }
         }
         Request::Start { program } => supervisor.slot(&program)?.want(true),
         Request::Pause { program } => supervisor.slot(&program)?.signal(Signal::SIGSTOP),
