@@ -35,7 +35,8 @@ impl RunAs {
     /// The words before a command that give up being root, and gaining any of it.
     pub(crate) fn become_it(&self) -> Vec<String> {
         let user = &self.user;
-        let words = ["setpriv", &format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"].map(str::to_owned);
+        let words =
+            ["setpriv", &format!("--reuid={user}"), &format!("--regid={user}"), "--init-groups"].map(str::to_owned);
         let rest = ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--"].map(str::to_owned);
         words.into_iter().chain(rest).collect()
     }

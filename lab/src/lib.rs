@@ -24,6 +24,7 @@ pub mod node;
 pub mod people;
 pub mod pki;
 pub mod plan;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod progress;

@@ -1,6 +1,7 @@
 //! The running lab: starts the programs, starts again what ends, stages faults, and answers over the control socket.
 
 mod arbiter;
+mod databases;
 mod env;
 mod serve;
 mod slot;
@@ -15,8 +16,9 @@ use crate::forward::{self, Forward};
 use crate::layout::Layout;
 use crate::network::{self, Cut};
 use crate::plan::{Place, Plan};
+use crate::postgres::{self, Databases};
 use crate::process::ProcessId;
-use crate::programs::Programs;
+use crate::programs::{PostgresPrograms, Programs};
 use crate::site::{PlacePrograms, Setting};
 use crate::state::{State, StateError};
 use nix::sys::signal::Signal;
@@ -46,6 +48,10 @@ pub struct Settings {
     pub api: bool,
     /// The group whose data a small service at each site has; without, there is none.
     pub data: Option<String>,
+    /// Which database clusters there are.
+    pub databases: Databases,
+    /// What these run with; needed where there are any.
+    pub postgres: Option<PostgresPrograms>,
     /// The process without which the lab is not wanted any more.
     pub until: Option<ProcessId>,
 }
@@ -222,7 +228,10 @@ impl Supervisor {
             let target = SocketAddrV4::new(place.operator(replica), 8_443);
             lead(format!("{}/operator-{replica}", place.name), target)
         });
-        let forwards: Vec<Forward> = forwards.into_iter().chain(api).chain([hook]).chain(replicas).flatten().collect();
+        let Settings { plan, databases, .. } = &self.settings;
+        let databases = databases.reached(plan, place).into_iter().map(|(name, target)| lead(name, target));
+        let forwards: Vec<Forward> =
+            forwards.into_iter().chain(api).chain([hook]).chain(replicas).chain(databases).flatten().collect();
         let opened = forward::open(&place.namespace, &forwards)
             .map_err(doing(format!("opening the ports that lead into {}", place.name)))?;
         lock(&self.forwards).insert(place.name.clone(), opened);
@@ -281,6 +290,7 @@ impl Supervisor {
             // What is in memory goes with the power.
             std::fs::remove_dir_all(&memory)
                 .and_then(|()| Layout::private_dir(&memory))
+                .and_then(|()| postgres::memory(&place, &self.settings.databases))
                 .map_err(doing(format!("emptying {}", memory.display())))?;
         }
         Ok(())

@@ -27,6 +27,7 @@ pub async fn run(settings: Settings) -> Result<(), SupervisorError> {
     let layout = settings.layout.clone();
     let mut state = State::new(settings.plan.clone());
     state.supervisor = ProcessId::of_self();
+    state.databases = settings.databases.clone();
     state.write(&layout)?;
     let supervisor = Arc::new(Supervisor::new(settings, state));
     let listener = layout.with_socket(|path| UnixListener::bind(path)).map_err(doing("opening the control socket"))?;

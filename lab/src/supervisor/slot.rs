@@ -51,7 +51,13 @@ impl Seen {
 impl Slot {
     pub(super) fn new(program: Program) -> Self {
         let seen = Seen { process: None, paused: false, since: Instant::now(), restarts: 0, wanted: true };
-        Self { program, more: Mutex::default(), seen: Mutex::new(seen), trees: Mutex::default(), wanted: watch::channel(true).0 }
+        Self {
+            program,
+            more: Mutex::default(),
+            seen: Mutex::new(seen),
+            trees: Mutex::default(),
+            wanted: watch::channel(true).0,
+        }
     }
 
     /// Has the program started with these arguments too, from its next start on.
