@@ -81,6 +81,12 @@ impl Layout {
         self.dir.join(IMAGES)
     }
 
+    /// What the databases of a place have: their data, certificates and files.
+    #[must_use]
+    pub fn postgres(&self, place: &str) -> PathBuf {
+        self.place(place).join("postgres")
+    }
+
     /// What a site's node keeps.
     #[must_use]
     pub fn node(&self, site: &str) -> PathBuf {
