@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tandem_lab::control::{ControlError, Reply, Request, ask};
+use tandem_lab::entry::Entry;
 use tandem_lab::layout::Layout;
-use tandem_lab::plan::Plan;
+use tandem_lab::plan::{METRO, Plan};
 use tandem_lab::process::ProcessId;
 use tandem_lab::progress::{Progress, Step};
 use tandem_lab::site::Setting;
@@ -39,7 +40,7 @@ pub(super) struct UpArgs {
     #[arg(long)]
     no_operators: bool,
     /// Start Kubernetes and the arbiter alone, with nothing of Tandem in them: the chart then brings all of it. 仅启动集群与仲裁
-    #[arg(long, conflicts_with_all = ["import", "data", "automatic", "settings"])]
+    #[arg(long, conflicts_with_all = ["import", "data", "automatic", "settings", "entries"])]
     bare: bool,
     /// Start no agencies' API, and no issuer of tokens for it. 不启动单位 API
     #[arg(long)]
@@ -57,6 +58,10 @@ pub(super) struct UpArgs {
     /// to. The group itself is yours to make; docs/hooks.md shows one. 数据服务示例
     #[arg(long, value_name = "GROUP")]
     data: Option<String>,
+    /// Run HAProxy before both sites, as the city's entry: it sends what comes for a failover group to a Service at the site that holds
+    /// the group. The host's port for it is `entry/GROUP` in state.json. May be given several times. 全市统一入口
+    #[arg(long = "entry", conflicts_with = "no_operators", value_name = "GROUP=NAMESPACE/SERVICE:PORT")]
+    entries: Vec<Entry>,
     /// Import an inventory and wait until all of it is Ready in both sites.
     #[arg(long, value_name = "CSV")]
     import: Option<PathBuf>,
@@ -108,6 +113,7 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
         operators: (!given.no_operators && !given.bare).then_some(settings),
         api: !given.no_api && !given.no_operators && !given.bare,
         data: given.data.clone(),
+        entries: given.entries.clone(),
         until: given.until()?,
     };
     claim::take(&plan, layout)?;
@@ -181,6 +187,9 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     if let Some(group) = &given.data {
         arguments.extend(["--data".into(), group.into()]);
     }
+    for entry in &given.entries {
+        arguments.extend(["--entry".into(), entry.to_string().into()]);
+    }
     if given.bare {
         arguments.push("--bare".into());
     }
@@ -248,6 +257,7 @@ fn clear(layout: &Layout, plan: &Plan) -> std::io::Result<()> {
     gone(fs::remove_file(layout.socket()))?;
     gone(fs::remove_dir_all(layout.people()))?;
     gone(fs::remove_dir_all(layout.images()))?;
+    gone(fs::remove_dir_all(layout.place(METRO)))?;
     for place in plan.places() {
         gone(fs::remove_dir_all(layout.place(&place.name)))?;
     }

@@ -7,7 +7,7 @@ use crate::control::Reply;
 use crate::forward::free_ports;
 use crate::plan::WITNESS;
 use crate::process::Program;
-use crate::{api, install, kubeconfig, network, pki, site};
+use crate::{api, entry, install, kubeconfig, network, pki, site};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, bare, operators, api, data, .. } = self.settings.clone();
+        let super::Settings { plan, layout, programs, bare, operators, api, data, entries, .. } = self.settings.clone();
         let places = plan.places();
 
         let done = self.begin("network: four namespaces, nothing of them on the host");
@@ -59,8 +59,9 @@ impl Supervisor {
         let reached = api.then(|| api::addresses(&plan, &ports));
         for place in &places {
             let (operators, data) = (operators.as_deref(), data.as_deref());
-            let prepared = site::prepare(&plan, &layout, &programs, place, operators, data, reached.as_ref())
+            let mut prepared = site::prepare(&plan, &layout, &programs, place, operators, data, reached.as_ref())
                 .map_err(doing(format!("writing the configuration of {}", place.name)))?;
+            entry::lead_in(&mut prepared, place, &entries);
             lock(&self.programs).insert(place.name.clone(), prepared);
             self.open_forwards(place)?;
         }
@@ -133,6 +134,14 @@ impl Supervisor {
             }
             done();
         }
+        if !entries.is_empty() {
+            let done = self.begin("the city's entry (HAProxy before both sites)");
+            let settings = operators.as_deref().unwrap_or_default();
+            let program = entry::prepare(&plan, &layout, &programs, &entries, settings);
+            self.launch(&[program.map_err(doing("writing the configuration of the city's entry"))?]);
+            self.open_entry()?;
+            done();
+        }
         if api {
             let done = self.begin("the agencies' API (a replica a site) and the issuer of its tokens");
             for programs in prepared.values() {
@@ -146,13 +155,14 @@ impl Supervisor {
 
     /// A loopback port for everything that leads into a place, by what it leads to.
     fn ports(&self) -> Result<BTreeMap<String, u16>, SupervisorError> {
-        let super::Settings { plan, api, data, .. } = &self.settings;
+        let super::Settings { plan, api, data, entries, .. } = &self.settings;
         let mut names: Vec<String> = plan.places().iter().map(|place| format!("{}/arbiter", place.name)).collect();
         let programs = ["kube-apiserver", "operator-0", "operator-1"].into_iter().chain(data.as_ref().map(|_| "hook"));
         names.extend(programs.flat_map(|program| plan.sites.iter().map(move |site| format!("{site}/{program}"))));
         if *api {
             names.extend(api::programs(plan));
         }
+        names.extend(entry::port_names(entries));
         let ports = free_ports(names.len()).map_err(doing("asking for ports"))?;
         Ok(names.into_iter().zip(ports).collect())
     }
