@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audit;
+pub mod balancer;
 pub mod check;
 pub mod drift;
 pub mod failover;
