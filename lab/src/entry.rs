@@ -56,10 +56,22 @@ fn numbered(entries: &[Entry]) -> impl Iterator<Item = (u16, &Entry)> {
     (FIRST_PORT..).zip(entries)
 }
 
-/// What the host's ports that lead to an entry are called.
+/// What the host's ports are called that lead to an entry, and past it to the Service at each site.
 #[must_use]
-pub fn port_names(entries: &[Entry]) -> Vec<String> {
-    entries.iter().map(|entry| format!("{ENTRY}/{}", entry.group)).collect()
+pub fn port_names(entries: &[Entry], plan: &Plan) -> Vec<String> {
+    let past = |entry: &Entry| plan.sites.iter().map(|site| past(site, entry)).collect::<Vec<_>>();
+    entries.iter().flat_map(|entry| [vec![format!("{ENTRY}/{}", entry.group)], past(entry)].concat()).collect()
+}
+
+fn past(site: &str, entry: &Entry) -> String {
+    format!("{site}/{ENTRY}-{}", entry.group)
+}
+
+/// What the host reaches of a site past the entry, as whoever is inside does, by the ports' names.
+#[must_use]
+pub fn inside(entries: &[Entry], place: &Place) -> Vec<(String, SocketAddrV4)> {
+    let lead = |(port, entry)| (past(&place.name, entry), SocketAddrV4::new(place.control_plane(), port));
+    numbered(entries).map(lead).collect()
 }
 
 /// The host's ways to the entries.
@@ -135,6 +147,7 @@ pub fn prepare(
         name: ENTRY.to_owned(),
         executable,
         arguments: vec!["-db".to_owned(), "-f".to_owned(), config],
+        run_as: None,
     })
 }
 
@@ -167,6 +180,9 @@ mod tests {
         assert_eq!(found["sites"][1]["caFile"], "/lab/dc-b/pki/ca.crt");
         assert_eq!(found["entries"][1]["bind"], "0.0.0.0:30801");
         assert_eq!(found["entries"][1]["endpoints"], json!({"dc-a": "10.90.0.3:30801", "dc-b": "10.90.64.3:30801"}));
+        assert_eq!(port_names(&entries()[1..], &plan), ["entry/hub", "dc-a/entry-hub", "dc-b/entry-hub"]);
+        let inside = inside(&entries(), &plan.places()[1]);
+        assert_eq!((inside[1].0.as_str(), inside[1].1.to_string().as_str()), ("dc-b/entry-hub", "10.90.64.3:30801"));
         let ports = BTreeMap::from([("entry/hub".to_owned(), 4_711)]);
         let forwards = forwards(&entries(), &ports);
         assert_eq!(forwards, [Forward { port: 4_711, target: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 30_801) }]);

@@ -231,10 +231,11 @@ impl Supervisor {
             let target = SocketAddrV4::new(place.operator(replica), 8_443);
             lead(format!("{}/operator-{replica}", place.name), target)
         });
-        let Settings { plan, databases, .. } = &self.settings;
-        let databases = databases.reached(plan, place).into_iter().map(|(name, target)| lead(name, target));
+        let Settings { plan, databases, entries, .. } = &self.settings;
+        let reached = databases.reached(plan, place).into_iter().chain(entry::inside(entries, place));
+        let reached = reached.map(|(name, target)| lead(name, target));
         let forwards: Vec<Forward> =
-            forwards.into_iter().chain(api).chain([hook]).chain(replicas).chain(databases).flatten().collect();
+            forwards.into_iter().chain(api).chain([hook]).chain(replicas).chain(reached).flatten().collect();
         let opened = forward::open(&place.namespace, &forwards)
             .map_err(doing(format!("opening the ports that lead into {}", place.name)))?;
         lock(&self.forwards).insert(place.name.clone(), opened);

@@ -61,10 +61,15 @@ fn show(rows: &[Row]) {
     table.set_header(["T", "what", "figure", "rounds", "median", "worst", "of plain Patroni's median"]);
     for row in rows {
         let plain = rows.iter().find(|plain| {
-            plain.t == row.t && plain.name == row.name && plain.kind == format!("plain {}", row.kind) && plain.median > 0.0
+            plain.t == row.t
+                && plain.name == row.name
+                && plain.kind == format!("plain {}", row.kind)
+                && plain.median > 0.0
         });
         let ratio = plain.map_or_else(String::new, |plain| format!("{:.2}", row.median / plain.median));
-        let figure = |value: f64| if row.name.ends_with("Millis") { format!("{:.2} s", value / 1000.0) } else { format!("{value:.0}") };
+        let figure = |value: f64| {
+            if row.name.ends_with("Millis") { format!("{:.2} s", value / 1000.0) } else { format!("{value:.0}") }
+        };
         table.add_row([
             format!("{} s", row.t),
             row.kind.clone(),

@@ -12,11 +12,11 @@ use tandem_tests::{eventually, failovers, fixtures};
 /// The group, and the lab's PostgreSQL clusters of that name.
 const GROUP: &str = "ledger";
 /// How many clients write at once.
-const CLIENTS: usize = 4;
+pub(crate) const CLIENTS: usize = 4;
 /// For how long is written before something happens, and after it is over.
-const STEADY: Duration = Duration::from_secs(3);
+pub(crate) const STEADY: Duration = Duration::from_secs(3);
 /// How long anything may take at most.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What happens to the site that is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub(crate) async fn run(rounds: &mut Rounds, t: u64, power_offs: usize, partitio
         rounds.keep(round).unwrap();
         sites.gates.assert_never_two();
     }
-    let plain = Plain::of(&sites.lab).await;
+    let plain = Plain::of(&sites.lab);
     while rounds.count(t, "plain power-off") < plain_wanted {
         let round = plain.lose(&sites, t).await;
         print(&round);

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use std::ops::Deref;
 use tandem_tests::ledger::{Entry, Ledger, Writers};
 use tandem_tests::runner::Shared;
-pub(crate) use tandem_tests::sites::{PATIENCE, T};
 use tandem_tests::sites::Sites;
-use tandem_tests::{Lab, apply, eventually, fixtures};
+pub(crate) use tandem_tests::sites::{PATIENCE, T};
+use tandem_tests::{Lab, eventually, fixtures};
 
 /// The group, and the lab's PostgreSQL clusters of that name.
 pub(crate) const GROUP: &str = "ledger";
@@ -68,10 +68,8 @@ impl World {
     /// Waits until some more writes were accepted.
     pub(crate) async fn accepts(&self, writers: &Writers) {
         let before = writers.accepted();
-        eventually("writes to be accepted", PATIENCE, || async {
-            (writers.accepted() >= before + SOME).then_some(())
-        })
-        .await;
+        eventually("writes to be accepted", PATIENCE, || async { (writers.accepted() >= before + SOME).then_some(()) })
+            .await;
     }
 
     /// What the ledger holds of writers whose names begin so.
@@ -110,7 +108,8 @@ impl World {
     /// Has every agent of a site do this to a call.
     pub(crate) async fn stage(&self, site: &str, fault: &Value) {
         for agent in self.lab.database_agents(site, GROUP).await {
-            let (status, body) = eventually("the agent to answer", PATIENCE, || agent.ask("POST", "/v1/faults", Some(fault))).await;
+            let (status, body) =
+                eventually("the agent to answer", PATIENCE, || agent.ask("POST", "/v1/faults", Some(fault))).await;
             assert_eq!(status, 204, "{body}");
         }
     }
@@ -118,7 +117,8 @@ impl World {
     /// Lifts what was staged.
     pub(crate) async fn heal_agents(&self, site: &str) {
         for agent in self.lab.database_agents(site, GROUP).await {
-            let (status, _) = eventually("the agent to answer", PATIENCE, || agent.ask("DELETE", "/v1/faults", None)).await;
+            let (status, _) =
+                eventually("the agent to answer", PATIENCE, || agent.ask("DELETE", "/v1/faults", None)).await;
             assert_eq!(status, 204);
         }
     }

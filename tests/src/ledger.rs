@@ -51,7 +51,7 @@ pub async fn deploy(sites: &Sites, group: &str) {
             namespaces.get_opt(NAMESPACE).await.ok()?.map(drop)
         })
         .await;
-        let (host, port) = sites.lab.database(site, group);
+        let (host, port) = sites.lab.database(site, &[group], group);
         let file = |name: &str| std::fs::read_to_string(sites.lab.dir().join(site).join(name)).unwrap();
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": NAMESPACE, "name": "ledger-database"},
@@ -157,6 +157,18 @@ impl Ledger {
     }
 }
 
+/// Something that takes numbers.
+pub trait Takes: Clone + Send + 'static {
+    /// Writes a number.
+    fn write(&mut self, writer: &str, number: u64) -> impl Future<Output = Outcome> + Send;
+}
+
+impl Takes for Ledger {
+    async fn write(&mut self, writer: &str, number: u64) -> Outcome {
+        Self::write(self, writer, number).await
+    }
+}
+
 /// One write, as its client saw it.
 #[derive(Clone, Debug)]
 pub struct Write {
@@ -181,15 +193,15 @@ pub struct Writers {
 impl Writers {
     /// Begins to write, under names that begin so.
     #[must_use]
-    pub fn start(ledger: &Ledger, begins: &str, count: usize) -> Self {
+    pub fn start(takes: &impl Takes, begins: &str, count: usize) -> Self {
         let writes = Arc::<Mutex<Vec<Write>>>::default();
         let mut tasks = JoinSet::new();
         for index in 0..count {
-            let (ledger, writer, kept) = (ledger.clone(), format!("{begins}-{index}"), Arc::clone(&writes));
+            let (mut takes, writer, kept) = (takes.clone(), format!("{begins}-{index}"), Arc::clone(&writes));
             tasks.spawn(async move {
                 for number in 1.. {
                     let sent = Instant::now();
-                    let outcome = ledger.write(&writer, number).await;
+                    let outcome = takes.write(&writer, number).await;
                     let answered = Instant::now();
                     kept.lock().unwrap().push(Write { writer: writer.clone(), number, sent, answered, outcome });
                     if outcome != Outcome::Accepted {

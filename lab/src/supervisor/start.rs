@@ -181,7 +181,7 @@ impl Supervisor {
         }
         let reached = |place| databases.reached(plan, &place).into_iter().map(|(name, _)| name);
         names.extend(plan.places().into_iter().flat_map(reached));
-        names.extend(entry::port_names(entries));
+        names.extend(entry::port_names(entries, plan));
         let ports = free_ports(names.len()).map_err(doing("asking for ports"))?;
         Ok(names.into_iter().zip(ports).collect())
     }
