@@ -9,11 +9,17 @@ use crate::plan::{Place, Plan};
 use crate::postgres::{Databases, PLAIN};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use time::OffsetDateTime;
 
 /// Who shows a certificate to a database, by role.
 const FOLLOWERS: [&str; 3] = ["replicator", "rewind", "tandem_watch"];
+
+/// A server that is known by its addresses alone: for names Patroni's Python needs a package that Debian only suggests.
+fn addressed<'a>(name: &'a str, addresses: &[Ipv4Addr]) -> Subject<'a> {
+    Subject { dns: &[], ..Subject::server(name, addresses) }
+}
 
 /// Makes them. `data` has each site's data authority.
 pub(super) fn create(
@@ -64,7 +70,7 @@ impl Site<'_> {
         for user in FOLLOWERS {
             replication.issue(&shared, user, &Subject::user(user, None))?;
         }
-        database.issue(&shared, "etcd", &Subject::server("etcd", &[place.database_store()]))?;
+        database.issue(&shared, "etcd", &addressed("etcd", &[place.database_store()]))?;
         database.issue(&shared, "entry", &Subject::user("entry", None))?;
         // As haproxy reads it.
         let read = |name: &str| fs::read_to_string(shared.join(name));
@@ -73,7 +79,7 @@ impl Site<'_> {
             let own = folder.join(member.name());
             Layout::private_dir(&own)?;
             let name = member.at(&place.name);
-            database.issue(&own, "rest", &Subject::server(&name, &[member.address]))?;
+            database.issue(&own, "rest", &addressed(&name, &[member.address]))?;
             data.issue(&own, "agent", &Subject::server(&name, &[member.address]))?;
             data.issue(&own, "postgresql", &Subject::server(&name, &[member.address, place.database_entry()]))?;
         }
@@ -97,7 +103,7 @@ fn plain(layout: &Layout, place: &Place, site: bool, authority: &Authority) -> R
     for name in ["database-ca", "databases-ca", "replication-ca"] {
         authority.write(&shared, name)?;
     }
-    authority.issue(&shared, "etcd", &Subject::server(&place.name, &[place.plain_store()]))?;
+    authority.issue(&shared, "etcd", &addressed(&place.name, &[place.plain_store()]))?;
     if site {
         for user in FOLLOWERS {
             authority.issue(&shared, user, &Subject::user(user, None))?;
@@ -110,7 +116,7 @@ fn plain(layout: &Layout, place: &Place, site: bool, authority: &Authority) -> R
 fn member(own: &Path, place: &Place, authority: &Authority) -> Result<(), PkiError> {
     Layout::private_dir(own)?;
     for name in ["rest", "postgresql"] {
-        authority.issue(own, name, &Subject::server(&place.name, &[place.plain()]))?;
+        authority.issue(own, name, &addressed(&place.name, &[place.plain()]))?;
     }
     Ok(())
 }
