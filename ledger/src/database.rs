@@ -14,18 +14,8 @@ use tokio_postgres::error::Severity;
 use tokio_postgres::{Config, Error, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How long a connection may be waited for and made, together.
-const CONNECT: Duration = Duration::from_millis(400);
-/// How long all of a write before COMMIT may take. With it the writer is refused within a second.
-const BEFORE_COMMIT: Duration = Duration::from_millis(500);
-/// How long COMMIT may take. Longer than the server's own bound, so that it is the server that gives up, and says so.
-const COMMIT: Duration = Duration::from_millis(2_000);
 /// What the server lets a statement take, COMMIT too.
 const STATEMENT: &str = "-c statement_timeout=1500 -c idle_in_transaction_session_timeout=5000";
-/// How long the check after COMMIT may take.
-const CHECK: Duration = Duration::from_millis(500);
-/// How long a read may take.
-const READ: Duration = Duration::from_millis(2_000);
 /// How long what was sent may stay unacknowledged before the connection is taken for dead.
 const UNACKNOWLEDGED: Duration = Duration::from_millis(1_500);
 /// So many connections at once.
@@ -40,6 +30,34 @@ const CHECKED: &str = "SELECT tandem.check()::bigint";
 
 /// What the switch in the database raises where the site may not write.
 const NOT_ACTIVE: &str = "TD001";
+
+/// How long each part may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// To have a connection, a new one where need be.
+    pub connect: Duration,
+    /// All of a write before COMMIT. With [`connect`](Self::connect) the writer is refused within a second.
+    pub before_commit: Duration,
+    /// COMMIT. Longer than the server's own bound, so that it is the server that gives up, and says so.
+    pub commit: Duration,
+    /// The check after COMMIT.
+    pub check: Duration,
+    /// A read.
+    pub read: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let millis = Duration::from_millis;
+        Self {
+            connect: millis(400),
+            before_commit: millis(500),
+            commit: millis(2_000),
+            check: millis(500),
+            read: millis(2_000),
+        }
+    }
+}
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,6 +96,7 @@ pub enum Written {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
+    limits: Limits,
 }
 
 /// Why no database can be asked.
@@ -99,7 +118,7 @@ impl Database {
     ///
     /// # Errors
     /// When the authority is none.
-    pub fn new(settings: &Settings) -> Result<Self, DatabaseError> {
+    pub fn new(settings: &Settings, limits: Limits) -> Result<Self, DatabaseError> {
         let mut config = Config::new();
         config
             .host(&settings.host)
@@ -110,7 +129,7 @@ impl Database {
             .application_name("tandem-ledger")
             .options(STATEMENT)
             .ssl_mode(SslMode::Require)
-            .connect_timeout(CONNECT)
+            .connect_timeout(limits.connect)
             .tcp_user_timeout(UNACKNOWLEDGED)
             .keepalives_idle(Duration::from_secs(2))
             .keepalives_interval(Duration::from_secs(1))
@@ -119,12 +138,13 @@ impl Database {
         let recycle = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config, tls(&settings.authority)?, recycle);
         let pool = Pool::builder(manager).max_size(CONNECTIONS).runtime(Runtime::Tokio1).build()?;
-        Ok(Self { pool })
+        Ok(Self { pool, limits })
     }
 
     async fn connection(&self) -> Result<Object, String> {
-        let limits = Timeouts { wait: Some(CONNECT), create: Some(CONNECT), recycle: Some(CONNECT) };
-        match timeout(CONNECT, self.pool.timeout_get(&limits)).await {
+        let most = self.limits.connect;
+        let limits = Timeouts { wait: Some(most), create: Some(most), recycle: Some(most) };
+        match timeout(most, self.pool.timeout_get(&limits)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(format!("the database is not reached: {}", chain(&error))),
             Err(_) => Err("the database is not reached in time".to_owned()),
@@ -137,7 +157,7 @@ impl Database {
             Ok(connection) => connection,
             Err(why) => return Written::Refused(why),
         };
-        let (written, usable) = append(&connection, writer, number).await;
+        let (written, usable) = append(&connection, &self.limits, writer, number).await;
         if !usable {
             // With the connection goes whatever was begun on it and not committed.
             drop(Object::take(connection));
@@ -151,7 +171,7 @@ impl Database {
     /// When the database does not answer.
     pub async fn entries(&self, writer: Option<&str>, after: i64, limit: i64) -> Result<Vec<Entry>, String> {
         let connection = self.connection().await?;
-        let answer = in_time(READ, async {
+        let answer = in_time(self.limits.read, async {
             let list = connection.prepare_cached(LIST).await?;
             connection.query(&list, &[&writer, &after, &limit]).await?.iter().map(entry).collect()
         });
@@ -213,8 +233,8 @@ impl Failure {
 }
 
 /// What became of it, and whether the connection can be used again.
-async fn append(connection: &Object, writer: &str, number: i64) -> (Written, bool) {
-    let begun = in_time(BEFORE_COMMIT, async {
+async fn append(connection: &Object, limits: &Limits, writer: &str, number: i64) -> (Written, bool) {
+    let begun = in_time(limits.before_commit, async {
         let insert = connection.prepare_cached(INSERT).await?;
         connection.batch_execute("BEGIN").await?;
         connection.query_opt(&insert, &[&writer, &number]).await
@@ -223,15 +243,16 @@ async fn append(connection: &Object, writer: &str, number: i64) -> (Written, boo
         Ok(row) => row,
         // COMMIT was not sent, and never will be on this connection.
         Err(failure) => {
-            let usable = failure.not_active && in_time(CHECK, connection.batch_execute("ROLLBACK")).await.is_ok();
+            let usable =
+                failure.not_active && in_time(limits.check, connection.batch_execute("ROLLBACK")).await.is_ok();
             return (Written::Refused(failure.why), usable);
         }
     };
-    if let Err(failure) = in_time(COMMIT, connection.batch_execute("COMMIT")).await {
+    if let Err(failure) = in_time(limits.commit, connection.batch_execute("COMMIT")).await {
         let written = if failure.said { Written::Refused(failure.why) } else { Written::Unknown(failure.why) };
         return (written, failure.said && failure.not_active);
     }
-    let checked = in_time(CHECK, async {
+    let checked = in_time(limits.check, async {
         let found = match &row {
             Some(_) => None,
             None => connection.query_opt(&connection.prepare_cached(FIND).await?, &[&writer, &number]).await?,
@@ -274,4 +295,17 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_is_refused_within_a_second() {
+        let limits = Limits::default();
+        assert!(limits.connect + limits.before_commit < Duration::from_secs(1));
+        // Else it would not be the server that gives up, and nobody would know.
+        assert!(STATEMENT.contains("statement_timeout=1500") && limits.commit > Duration::from_millis(1_500));
+    }
 }

@@ -11,14 +11,28 @@ use axum::http::{Request, header};
 use postgres::server::{Gate, Server};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tandem_ledger::database::Database;
+use tandem_ledger::database::{Database, Limits};
 use tandem_ledger::service::router;
+use tandem_ledger::settings::Settings;
 use tower::ServiceExt;
 
 /// How long anything may take that has no bound of its own.
 const LONG: Duration = Duration::from_secs(60);
 /// What a busy machine adds to a bound.
 const SLACK: Duration = Duration::from_secs(2);
+
+/// Patient with a busy machine, on which a program that is not optimised needs long to sign in.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(20),
+    before_commit: Duration::from_secs(3),
+    commit: Duration::from_secs(20),
+    check: Duration::from_secs(20),
+    read: Duration::from_secs(20),
+};
+
+fn ledger(settings: &Settings) -> Router {
+    router(Database::new(settings, LIMITS).unwrap())
+}
 
 struct Answer {
     status: u16,
@@ -63,7 +77,7 @@ async fn until_accepted(routes: &Router, number: i64) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_is_told_what_is_true() {
     let server = Server::start();
-    let routes = router(Database::new(&server.settings()).unwrap());
+    let routes = ledger(&server.settings());
     assert_eq!(get(&routes, "/healthz").await.status, 200);
     assert_eq!(get(&routes, "/readyz").await.status, 200);
 
@@ -129,14 +143,14 @@ async fn a_writer_is_told_what_is_true() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_goes_and_comes_back() {
     let mut server = Server::start();
-    let routes = router(Database::new(&server.settings()).unwrap());
+    let routes = ledger(&server.settings());
     assert_eq!(write(&routes, "w1", 1).await.status, 201);
 
     server.stop();
     let asked = Instant::now();
     let refused = write(&routes, "w1", 2).await;
     assert_eq!((refused.status, refused.refused), (503, true), "{}", refused.body);
-    assert!(asked.elapsed() < Duration::from_secs(1) + SLACK, "refused after {:?}", asked.elapsed());
+    assert!(asked.elapsed() < SLACK, "refused after {:?}", asked.elapsed());
     assert_eq!(get(&routes, "/readyz").await.status, 503);
     assert_eq!(get(&routes, "/healthz").await.status, 200, "nothing is wrong with the ledger itself");
 
@@ -145,12 +159,12 @@ async fn a_database_that_goes_and_comes_back() {
     assert_eq!(numbers(&routes, "?writer=w1").await, [1]);
     assert_eq!(get(&routes, "/readyz").await.status, 200);
 
-    // Somebody holds a lock: nothing can be written, and the writer is told within a second all the same.
+    // Somebody holds a lock: nothing can be written, and the writer is told by its time all the same.
     let lock = server.hold_lock();
     let asked = Instant::now();
     let refused = write(&routes, "w1", 4).await;
     assert_eq!((refused.status, refused.refused), (503, true), "{}", refused.body);
-    assert!(asked.elapsed() < Duration::from_secs(1) + SLACK, "refused after {:?}", asked.elapsed());
+    assert!(asked.elapsed() < LIMITS.before_commit + SLACK, "refused after {:?}", asked.elapsed());
     drop(lock);
     until_accepted(&routes, 5).await;
     assert_eq!(numbers(&routes, "?writer=w1").await, [1], "what was refused is not written later");
@@ -165,7 +179,7 @@ async fn only_the_database_of_the_right_authority_and_name_is_believed() {
     let mut other_name = right.clone();
     other_name.host = "localhost".to_owned();
     for settings in [other_authority, other_name] {
-        let routes = router(Database::new(&settings).unwrap());
+        let routes = ledger(&settings);
         let refused = write(&routes, "w1", 1).await;
         assert_eq!((refused.status, refused.refused), (503, true), "{}", refused.body);
         assert!(refused.body["error"].as_str().unwrap().contains("certificate"), "{}", refused.body);
@@ -173,5 +187,5 @@ async fn only_the_database_of_the_right_authority_and_name_is_believed() {
     }
     let mut nonsense = right;
     nonsense.authority = "no certificate".to_owned();
-    assert!(Database::new(&nonsense).is_err());
+    assert!(Database::new(&nonsense, LIMITS).is_err());
 }

@@ -126,11 +126,16 @@ fn free() -> SocketAddr {
 impl Stage {
     pub(crate) async fn new() -> Self {
         let certificate = certificate();
-        let sites = [Site::new("dc-a", &certificate).await, Site::new("dc-b", &certificate).await];
+        Self::with(&certificate, &certificate).await
+    }
+
+    /// The gates show `shown`, and the balancer believes the authority of `believed`.
+    pub(crate) async fn with(shown: &(String, String), believed: &(String, String)) -> Self {
+        let sites = [Site::new("dc-a", shown).await, Site::new("dc-b", shown).await];
         let entries = [free(), free()];
         let folder = tempfile::tempdir().unwrap();
         let authority = folder.path().join("ca.crt");
-        fs::write(&authority, &certificate.0).unwrap();
+        fs::write(&authority, &believed.0).unwrap();
         let site = |name: &str, site: &Site| {
             let [first, second] = [site.gates[0].address, site.gates[1].address];
             let authority = authority.display();

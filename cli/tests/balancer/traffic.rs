@@ -1,6 +1,6 @@
 //! Where traffic goes while gates change their minds.
 
-use super::stage::{CUT, Stage};
+use super::stage::{CUT, Stage, certificate};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -205,4 +205,18 @@ async fn what_is_open_does_not_outlive_a_reload_and_a_fence() {
     assert!(after < CUT + CUT + SLACK, "cut after {after:?}");
     Client::new(stage.entries[0]).until(&Answer::Refused).await;
     assert_eq!(stage.sites[1].requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_of_another_authority_is_not_believed() {
+    let stage = Stage::with(&certificate(), &certificate()).await;
+    let mut client = Client::new(stage.entries[0]);
+    stage.sites[0].says(200);
+    client.until(&Answer::Refused).await;
+    let started = Instant::now();
+    while started.elapsed() < CUT + SLACK {
+        assert_eq!(client.ask("POST /").await, Answer::Refused);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(stage.sites[0].requests(), 0);
 }

@@ -48,8 +48,8 @@ pub fn check(description: &Description) -> Result<(), Vec<Problem>> {
         }
     }
     if description.sites.len() < 2 {
-        let have = description.sites.len();
-        found.say("sites", format!("there are {have} sites, so nothing can move"), "describe both");
+        let have = if description.sites.is_empty() { "no" } else { "one" };
+        found.say("sites", format!("there is {have} site, so nothing can move"), "describe both");
     }
     for (index, site) in description.sites.iter().enumerate() {
         found.site(&format!("sites[{index}]"), site);

@@ -127,7 +127,7 @@ fn a_balancer_before_one_site_or_before_nothing_is_refused() {
     let (start, rest) = EXAMPLE.split_once("  - name: dc-b").unwrap();
     let entries = rest.split_once("entries:").unwrap().1.replace(", dc-b: 10.90.64.80:80", "");
     let one = haproxy(&description(&format!("{start}entries:{entries}"))).unwrap_err();
-    assert_eq!(one[0].to_string(), "sites: there are 1 sites, so nothing can move; describe both");
+    assert_eq!(one[0].to_string(), "sites: there is one site, so nothing can move; describe both");
     let none = EXAMPLE.split_once("entries:").unwrap().0.to_owned() + "entries: []\n";
     assert_eq!(haproxy(&description(&none)).unwrap_err()[0].field, "entries");
 }

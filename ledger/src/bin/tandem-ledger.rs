@@ -4,7 +4,7 @@ use clap::Parser;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tandem_ledger::database::Database;
+use tandem_ledger::database::{Database, Limits};
 use tandem_ledger::service;
 use tandem_ledger::settings::Settings;
 use tandem_logs::Options;
@@ -55,7 +55,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Some(folder) => Settings::from_folder(folder)?,
         None => Settings::from_environment(|key| std::env::var(key).ok())?,
     };
-    let routes = service::router(Database::new(&settings)?);
+    let routes = service::router(Database::new(&settings, Limits::default())?);
     let listener = tokio::net::TcpListener::bind(arguments.listen).await?;
     tracing::info!(listen = %arguments.listen, database = ?settings, "serving");
     let mut ended = signal(SignalKind::terminate())?;

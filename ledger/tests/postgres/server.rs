@@ -182,7 +182,7 @@ impl Server {
     pub(crate) fn hold_lock(&self) -> Locked {
         let mut psql = self.client("psql");
         psql.args(["--no-psqlrc", "-qc", "BEGIN; LOCK ledger.entries; SELECT pg_sleep(600)"]);
-        let locked = Locked { session: psql.stdout(Stdio::null()).spawn().unwrap() };
+        let locked = Locked { session: psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap() };
         let started = Instant::now();
         loop {
             let mut ask = self.client("psql");
