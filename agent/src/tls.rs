@@ -132,7 +132,7 @@ impl HttpsClient {
     /// # Errors
     /// [`TlsError`].
     pub fn new(ca: &Path, shown: Option<(&Path, &Path)>, timeout: Duration) -> Result<Self, TlsError> {
-        let config = self::client(ca, shown)?;
+        let config = client(ca, shown)?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(20)).build(connector);
         Ok(Self { client, timeout })

@@ -128,7 +128,7 @@ pub(super) fn after<C: Clock>(service: &Service<C>, streams: u32) {
         let text = format!("{} transactions dropped", dropped.transactions);
         tracing::warn!(transactions = dropped.transactions, from, to = dropped.to, "what the active site never got is gone");
         service.note_dropped(&text, from);
-        if let Err(error) = service.keep_dropped(dropped) {
+        if let Err(error) = service.keep_dropped(Some(dropped)) {
             tracing::error!(%error, "the agent's folder cannot be written");
             return;
         }

@@ -213,6 +213,11 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_shows_the_same() {
+        assert!(include_str!("../../../docs/postgresql.md").contains(FILE));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_place() {
         let wrong = |from: &str, to: &str| parse(&FILE.replace(from, to)).unwrap_err();
         assert!(wrong("socketFolder:", "socket:").contains("postgresql"), "{}", wrong("socketFolder:", "socket:"));

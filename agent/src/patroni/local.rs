@@ -125,8 +125,8 @@ impl Local {
 
     async fn ask(&self) -> Result<Seen, LocalError> {
         let client = self.connect("postgres").await?;
-        let asking = async { tokio::try_join!(client.query_one(LOOK, &[]), client.query(SESSIONS, &[&self.watch])) };
-        let (row, sessions) = within(asking).await?;
+        let row = within(client.query_one(LOOK, &[])).await?;
+        let sessions = within(client.query(SESSIONS, &[&self.watch])).await?;
         let at: PgLsn = row.get(1);
         let streams: Option<i32> = row.get(2);
         let database = if row.get(0) {

@@ -153,7 +153,7 @@ impl<C: Clock> Service<C> {
         self.lock().store.stand(standing)
     }
 
-    pub(super) fn keep_dropped(&self, dropped: Dropped) -> std::io::Result<()> {
+    pub(super) fn keep_dropped(&self, dropped: Option<Dropped>) -> std::io::Result<()> {
         self.lock().store.drop(dropped)
     }
 
@@ -218,7 +218,8 @@ impl<C: Clock> Service<C> {
     fn settle(&self, picture: &mut Picture) {
         let Ok(jobs) = self.jobs.try_lock() else { return };
         let settled = picture.settled();
-        if jobs.call.is_none() && settled != picture.standing && self.standing() == picture.standing {
+        let idle = jobs.call.as_ref().is_none_or(|job| job.ended.borrow().is_some());
+        if idle && settled != picture.standing && self.standing() == picture.standing {
             match self.stand(settled) {
                 Ok(()) => picture.standing = settled,
                 Err(error) => tracing::error!(%error, "the agent's folder cannot be written"),
@@ -301,8 +302,7 @@ impl<C: Clock> Service<C> {
                 return failure(StatusCode::INTERNAL_SERVER_ERROR, "the agent's folder cannot be written");
             }
         };
-        let waited = tokio::time::timeout(FIRST, ended.wait_for(Option::is_some)).await;
-        let done = match waited {
+        let done = match tokio::time::timeout(FIRST, ended.wait_for(Option::is_some)).await {
             Ok(Ok(done)) => done.clone(),
             // Its task is gone: for another call, under a higher token.
             Ok(Err(_)) => Some(Err((StatusCode::INTERNAL_SERVER_ERROR, "another call came".to_owned()))),

@@ -100,8 +100,8 @@ impl Store {
     ///
     /// # Errors
     /// Where the disk does not take it.
-    pub fn drop(&mut self, dropped: Dropped) -> io::Result<()> {
-        self.keep(Kept { dropped: Some(dropped), ..self.kept.clone() })
+    pub fn drop(&mut self, dropped: Option<Dropped>) -> io::Result<()> {
+        self.keep(Kept { dropped, ..self.kept.clone() })
     }
 }
 

@@ -86,10 +86,17 @@ impl Work {
             tracing::debug!(order = ?self.order, ?step, "next");
             match step {
                 Next::Change(change) => {
-                    if change == Change::Follow && !matches!(picture.database, Database::Stopped { clean: true, .. }) {
-                        dropped::before(service).await;
+                    if change == Change::Follow {
+                        service.keep_dropped(None)?;
+                        if !matches!(picture.database, Database::Stopped { clean: true, .. }) {
+                            dropped::before(service).await;
+                        }
                     }
-                    eyes.patroni.change(picture.leaders_url(), &eyes.wanted().body(change)).await?;
+                    match eyes.patroni.change(picture.leaders_url(), &eyes.wanted().body(change)).await {
+                        // Somebody else changed it at the same time.
+                        Err(RestError::Refused { status: 409, .. }) => tokio::time::sleep(AGAIN).await,
+                        changed => changed?,
+                    }
                 }
                 Next::Reload => {
                     eyes.reload(picture.settings.map_or(Access::Other, |settings| settings.access)).await?;
