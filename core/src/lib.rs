@@ -14,6 +14,7 @@ pub mod findings;
 pub mod ledger;
 pub mod metrics;
 pub mod names;
+pub mod patroni;
 pub mod plan;
 pub mod policy;
 pub mod render;
