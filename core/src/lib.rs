@@ -16,6 +16,7 @@ pub mod names;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod report;
 pub mod requests;
 pub mod sync;
 pub mod trace;

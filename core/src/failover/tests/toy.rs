@@ -109,7 +109,7 @@ impl World {
             drill: false,
             stalled: false,
             beat: (1, now),
-            reported: Data { role, position: Some(100), lag: Some(s(0)), synchronous: false, since: now },
+            reported: Data { role, position: Some(100), lag: Some(s(0)), synchronous: false, since: now, dropped: None },
             memory: Memory::empty(s(0), &arbiter),
         };
         let sites = BTreeMap::from([(A, place(Role::Active)), (B, place(Role::Standby))]);
@@ -208,7 +208,7 @@ impl World {
                     (role, _) => ((role == Role::Standby).then_some(s(0)), now),
                 };
                 let position = Some(place.position);
-                place.reported = Data { role: place.role, position, lag, synchronous: false, since };
+                place.reported = Data { role: place.role, position, lag, synchronous: false, since, dropped: None };
             }
         }
     }
@@ -402,7 +402,6 @@ impl World {
         self.log.push(format!("{site} {kind:?}"));
         let now = self.now;
         let place = self.site(site);
-        place.memory.answers.retain(|a| a.token == token && a.kind != kind);
         let answer = if token < place.highest {
             Answer::Refused
         } else if place.hanging.contains(&kind) {
@@ -421,7 +420,7 @@ impl World {
             }
             Answer::Done { note: String::new(), position: Some(place.position) }
         };
-        place.memory.answers.push(Answered { token, kind, answer });
+        Answered::enter(&mut place.memory.answers, Effect { kind, token }, answer);
         assert!(!(self.writable(A) && self.writable(B)), "two writable sites: {:#?}", self.log);
     }
 
