@@ -319,6 +319,7 @@ tls: {certFile: /c, keyFile: /k}
             ("site: dc-a", "site: dc-c", "site"),
             ("preferredAuthority: dc-a", "preferredAuthority: dc-c", "preferredAuthority"),
             ("site: dc-a", "site: dc-a\nversionRetentionDays: 179", "versionRetentionDays"),
+            ("site: dc-a", "site: dc-a\nfailover: {reportRetentionDays: 179}", "failover.reportRetentionDays"),
             ("https://", "http://", "arbiter.endpoints"),
             ("site: dc-a", "site: dc-a\nheartbeatSeconds: 0", "heartbeatSeconds"),
         ] {

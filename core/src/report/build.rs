@@ -1,7 +1,5 @@
 //! From journals to the report.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use tandem_crds::{FailoverType, Why};
 
@@ -263,26 +261,43 @@ fn waited(incident: &Incident) -> Waited {
     }
 }
 
-/// The parts of a report by unit: with these groups alone, and what follows from them.
 impl FailoverReport {
-    /// The part of it that is about these groups; `None` where it is about none of them. What is said of all is worked out anew, so
-    /// that nothing is told of the others.
+    /// What an agency is told: what became of these groups and what they lost; `None` where it is about none of them. Of the others
+    /// nothing, and of the platform's people and their reasons nothing. What is said of all is worked out anew.
     #[must_use]
-    pub fn part(&self, of: &dyn Fn(&str) -> bool) -> Option<Self> {
-        let groups: Vec<GroupReport> = self.groups.iter().filter(|group| of(&group.name)).cloned().collect();
+    pub fn part(&self, has: &dyn Fn(&str) -> bool) -> Option<Self> {
+        let told = |group: &GroupReport| {
+            let mut group = GroupReport { steps: Vec::new(), waited: Vec::new(), ..group.clone() };
+            // Its sentence may name others' groups.
+            if let Some(why) = group.why.as_mut().filter(|why| names_groups(&why.reason)) {
+                why.message.clear();
+                why.message_zh.clear();
+            }
+            group
+        };
+        let groups: Vec<GroupReport> = self.groups.iter().filter(|group| has(&group.name)).map(told).collect();
         if groups.is_empty() {
             return None;
         }
-        let waves: BTreeMap<u32, Wave> = self
-            .waves
-            .iter()
-            .map(|wave| (wave.number, Wave { groups: wave.groups.iter().filter(|g| of(g)).cloned().collect(), began: None, ended: None, ..wave.clone() }))
-            .filter(|(_, wave)| !wave.groups.is_empty())
-            .collect();
+        let waves = self.waves.iter().map(|wave| Wave {
+            groups: wave.groups.iter().filter(|group| has(group)).cloned().collect(),
+            began: None,
+            ended: None,
+            ..wave.clone()
+        });
+        let consent = Consent {
+            by: String::new(),
+            reason: String::new(),
+            given: Vec::new(),
+            counted: Vec::new(),
+            ..self.consent.clone()
+        };
         let mut part = Self {
+            consent,
             rto: longest(groups.iter().map(|group| &group.rto)),
             loss: loss::worst(groups.iter().map(|group| &group.loss)),
-            waves: waves.into_values().collect(),
+            timeline: Vec::new(),
+            waves: waves.filter(|wave| !wave.groups.is_empty()).collect(),
             groups,
             drill: None,
             ..self.clone()
@@ -290,4 +305,9 @@ impl FailoverReport {
         part.next = next::next(&part);
         Some(part)
     }
+}
+
+/// Whether the sentence of a reason names groups.
+fn names_groups(reason: &str) -> bool {
+    matches!(reason, "WaitsFor" | "DependsOnStuck")
 }

@@ -9,7 +9,7 @@ use crate::policy::Text;
 /// What a group lost in its move.
 #[must_use]
 pub fn loss(journal: &Journal, wanted: &Wanted) -> Loss {
-    if !promoted(journal) {
+    if !promoted(journal) || journal.kind == ExecutionKind::Drill {
         return not_moved(journal);
     }
     if journal.kind == ExecutionKind::Failover { unplanned(journal, wanted) } else { planned(journal) }

@@ -100,7 +100,7 @@ impl Kept {
             Some((before, _)) if *before == stamp => false,
             // Written here or elsewhere with as much, as far as can be told.
             None if head.value.over == over && (journals > over || is_settled(&head.value)) => false,
-            Some((_, at)) if over < journals => now.saturating_sub(*at) >= AGAIN,
+            Some((before, at)) if before.0 == journals && over < journals => now.saturating_sub(*at) >= AGAIN,
             _ => true,
         }
     }
@@ -257,6 +257,7 @@ mod tests {
         assert!(!first.is_due((2, 1, 12), at(30)), "not for every group");
         assert!(first.is_due((2, 1, 12), at(61)));
         assert!(first.is_due((2, 2, 15), at(2)), "the last one at once");
+        assert!(first.is_due((3, 0, 15), at(2)), "another group has moved since");
         let last = kept(2, true, Some(((2, 2, 15), at(2))));
         assert!(!last.is_due((2, 2, 15), at(900)) && last.is_final((2, 2, 15)));
         assert!(!last.is_final((3, 2, 20)), "another group has begun");

@@ -37,6 +37,8 @@ pub(super) struct Place {
     /// Its data does not get what the other site writes.
     pub(super) stalled: bool,
     beat: (i64, Duration),
+    /// What it says that it dropped to follow.
+    pub(super) dropped: Option<Dropped>,
     reported: Data,
     memory: Memory,
 }
@@ -109,6 +111,7 @@ impl World {
             drill: false,
             stalled: false,
             beat: (1, now),
+            dropped: None,
             reported: Data { role, position: Some(100), lag: Some(s(0)), synchronous: false, since: now, dropped: None },
             memory: Memory::empty(s(0), &arbiter),
         };
@@ -208,7 +211,7 @@ impl World {
                     (role, _) => ((role == Role::Standby).then_some(s(0)), now),
                 };
                 let position = Some(place.position);
-                place.reported = Data { role: place.role, position, lag, synchronous: false, since, dropped: None };
+                place.reported = Data { role: place.role, position, lag, synchronous: false, since, dropped: place.dropped };
             }
         }
     }
