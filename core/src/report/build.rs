@@ -206,7 +206,7 @@ fn group(name: &str, of_group: &Move<'_>, sources: &Sources<'_>) -> GroupReport 
         epoch_before: journal.epoch,
         epoch_after: epoch_after(journal),
         rto: Measure::new(without_service(journal, wanted.take_over_millis), wanted.rto_millis),
-        loss: loss::loss(journal, wanted),
+        loss: loss(journal, wanted),
         fence: fence::fence(journal, revision),
         steps: journal.evidence.iter().map(|evidence| step(evidence, journal, revision)).collect(),
         waited: journal.incidents.iter().map(waited).collect(),
