@@ -25,6 +25,7 @@ const FORMS: [Form; 2] = [Form::Json, Form::Html];
 
 /// The report on a failover.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "FailoverReportAnswer")]
 pub(crate) struct ReportItem {
     /// The report.
     #[serde(flatten)]

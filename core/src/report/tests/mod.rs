@@ -4,8 +4,6 @@ mod pages;
 mod proofs;
 mod told;
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use tandem_crds::FailoverPhase;
 
@@ -133,30 +131,30 @@ fn revised(before: &Journal, next: &Journal) -> Journal {
     next.clone().after(before, 1_000 + i64::from(before.entry))
 }
 
-fn report(asked: &Asked, phase: FailoverPhase, journals: &[(&str, Option<&Journal>)]) -> FailoverReport {
-    let one = |(name, journal): &(&str, Option<&Journal>)| {
-        let application = |app: &str, ready: bool| ApplicationReport {
-            namespace: format!("{name}-prod"),
-            name: app.into(),
-            ready,
-            served_at: None,
-            message: if ready { String::new() } else { "0 of 2 pods are ready".into() },
-        };
-        let of = Move {
-            journal: journal.map(|journal| (journal, 2_000)),
-            epoch: 4,
-            waits: None,
-            wanted: Wanted { rto_millis: Some(60_000), rpo_millis: Some(5_000), take_over_millis: Some(10_000) },
-            applications: vec![application("portal", true), application("batch", false)],
-        };
-        ((*name).to_owned(), of)
+fn moved<'a>(name: &str, journal: Option<&'a Journal>) -> Move<'a> {
+    let application = |app: &str, ready: bool| ApplicationReport {
+        namespace: format!("{name}-prod"),
+        name: app.into(),
+        ready,
+        served_at: None,
+        message: if ready { String::new() } else { "0 of 2 pods are ready".into() },
     };
+    Move {
+        journal: journal.map(|journal| (journal, 2_000)),
+        epoch: 4,
+        waits: None,
+        wanted: Wanted { rto_millis: Some(60_000), rpo_millis: Some(5_000), take_over_millis: Some(10_000) },
+        applications: vec![application("portal", true), application("batch", false)],
+    }
+}
+
+fn report(asked: &Asked, phase: FailoverPhase, journals: &[(&str, Option<&Journal>)]) -> FailoverReport {
     FailoverReport::of(&Sources {
         execution: "lost",
         asked,
         phase,
         waves: vec![journals.iter().map(|(name, _)| (*name).to_owned()).collect()],
-        moves: journals.iter().map(one).collect::<BTreeMap<_, _>>(),
+        moves: journals.iter().map(|(name, journal)| ((*name).to_owned(), moved(name, *journal))).collect(),
         site: "dc-b",
         now: at(700_000),
     })
