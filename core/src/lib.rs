@@ -18,6 +18,7 @@ pub mod patroni;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod report;
 pub mod requests;
 pub mod sync;
 pub mod trace;

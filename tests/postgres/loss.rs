@@ -31,13 +31,11 @@ async fn newest(world: &World) -> String {
 
 /// What the report says of the ledger, once it is of this sort.
 async fn report(world: &World, name: &str, wanted: &str) -> Value {
-    eventually(&format!("the report on {name} to say {wanted}"), PATIENCE, || async {
-        let output = world.lab.tandem_as("liu", "dc-b", &["failover", "report", name, "-o", "json"]);
-        let whole: Value = serde_json::from_slice(&output.stdout).ok()?;
-        let group = whole["groups"].as_array()?.iter().find(|group| group["name"] == GROUP)?.clone();
-        (group["loss"]["verdict"] == wanted).then_some(group)
-    })
-    .await
+    let of = |whole: &Value| {
+        let groups = whole["groups"].as_array()?;
+        groups.iter().find(|group| group["name"] == GROUP && group["loss"]["verdict"] == wanted).cloned()
+    };
+    of(&world.report("dc-b", name, |whole| of(whole).is_some()).await).unwrap()
 }
 
 /// How old the oldest acknowledged write that is missing was when the site was lost.

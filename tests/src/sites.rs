@@ -84,6 +84,16 @@ impl Sites {
         failovers(&self.client(site).await).get_opt(name).await.ok().flatten()
     }
 
+    /// The report on a move, as `tandem failover report` gives it at a site and compares it with its digest, once it says so.
+    pub async fn report(&self, site: &str, name: &str, says: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("the report on {name} at {site}"), PATIENCE, || async {
+            let output = self.lab.tandem_as("wang", site, &["failover", "report", name, "-o", "json"]);
+            let report: Value = serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())?;
+            says(&report).then_some(report)
+        })
+        .await
+    }
+
     /// Asks for a move at a site, and waits until it stands in this phase.
     pub async fn ask(&self, site: &str, object: &Value, phase: &str) -> DynamicObject {
         let client = self.client(site).await;

@@ -103,7 +103,11 @@ fn pre_promote(gates: &Gates) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let asked = runtime.map_err(Into::into).and_then(|runtime| {
         let client = HttpsClient::new(&gates.ca_file, None, promotable::PATIENCE)?;
-        Ok::<_, Box<dyn std::error::Error>>(runtime.block_on(promotable::promotable(&client, &gates.gates, &gates.group)))
+        Ok::<_, Box<dyn std::error::Error>>(runtime.block_on(promotable::promotable(
+            &client,
+            &gates.gates,
+            &gates.group,
+        )))
     });
     match asked {
         Ok(true) => ExitCode::SUCCESS,

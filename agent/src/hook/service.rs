@@ -132,8 +132,8 @@ impl<C: Clock> Service<C> {
             position: Some(inner.store.position()),
             lag_millis,
             lag_age_millis,
-            synchronous: false,
             token: inner.store.token(),
+            ..State::default()
         }
     }
 

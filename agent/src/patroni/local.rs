@@ -116,7 +116,8 @@ impl Local {
             Ok(seen) => return seen,
             Err(error) => error,
         };
-        let refusing = matches!(&trouble, LocalError::Refused(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW));
+        let refusing =
+            matches!(&trouble, LocalError::Refused(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW));
         let absent = matches!(&trouble, LocalError::Refused(error) if error.code().is_none());
         let database = if refusing || absent { self.down().await } else { Database::Unknown };
         let told = matches!(database, Database::Unknown).then(|| chain(&trouble));

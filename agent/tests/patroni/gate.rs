@@ -68,8 +68,10 @@ fn status(yes: bool) -> StatusCode {
 
 async fn active(State(says): State<Arc<Mutex<Says>>>) -> impl IntoResponse {
     let says = *says.lock().unwrap();
-    let headers =
-        [("Tandem-Token", token_text(&says.token)), ("Tandem-Valid-For-Ms", if says.active { "5000" } else { "0" }.to_owned())];
+    let headers = [
+        ("Tandem-Token", token_text(&says.token)),
+        ("Tandem-Valid-For-Ms", if says.active { "5000" } else { "0" }.to_owned()),
+    ];
     (status(says.active), headers)
 }
 

@@ -145,7 +145,12 @@ impl Site {
     /// the start.
     fn write(&self, root: &Path, member: &Member, other: u16, follows: bool) {
         let certs = root.join("certs");
-        let always = ["local all postgres peer", "hostssl replication replicator all cert", "hostssl postgres rewind all cert", "hostssl postgres tandem_watch all cert"];
+        let always = [
+            "local all postgres peer",
+            "hostssl replication replicator all cert",
+            "hostssl postgres rewind all cert",
+            "hostssl postgres tandem_watch all cert",
+        ];
         let open = ["hostssl app ledger all scram-sha-256"];
         let list: String = always.iter().chain(&open).map(|line| format!("        - {line}\n")).collect();
         let standby = format!(
@@ -170,7 +175,8 @@ impl Site {
             ("GROUP", GROUP.to_owned()),
             ("GATES", format!("--gate {}", self.gate.url)),
         ]);
-        let text = values.iter().fold(PATRONI.to_owned(), |text, (name, value)| text.replace(&format!("@{name}@"), value));
+        let text =
+            values.iter().fold(PATRONI.to_owned(), |text, (name, value)| text.replace(&format!("@{name}@"), value));
         std::fs::write(member.folder.join("patroni.yml"), text).unwrap();
         let tls = |ca: &str, name: &str| {
             let file = |name: String| path(&certs.join(name));
@@ -312,9 +318,7 @@ impl World {
         let at = format!("https://127.0.0.1:{}/v1", member.agent);
         let answered = match call {
             None => self.client.get(&format!("{at}/state")).await,
-            Some((call, body)) => {
-                self.client.send(http::Method::POST, &format!("{at}/{}", call.name()), body).await
-            }
+            Some((call, body)) => self.client.send(http::Method::POST, &format!("{at}/{}", call.name()), body).await,
         };
         let (status, _, body) = answered.ok()?;
         Some((status, serde_json::from_slice(&body).unwrap_or_default()))

@@ -130,6 +130,7 @@ pub fn data(state: &State, seen: Duration) -> Data {
         lag: state.lag_millis.map(Duration::from_millis),
         synchronous: state.synchronous,
         since: seen.saturating_sub(state.lag_age()),
+        dropped: state.dropped,
     }
 }
 

@@ -319,8 +319,8 @@ fn state(role: Role, position: u64) -> State {
         position: Some(position),
         lag_millis: Some(500),
         lag_age_millis: 250,
-        synchronous: false,
         token: token(5, 1),
+        ..State::default()
     }
 }
 
