@@ -10,32 +10,17 @@ use crate::disk;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tandem_arbiter::clock::Clock;
+use tandem_core::failover::Dropped;
 use tokio_postgres::types::PgLsn;
 
 /// How many commits are written down at most.
 const MOST: &str = "500000";
 
-/// Transactions that the active site never got, and that this one no longer has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Dropped {
-    /// The position up to which both sites have the same.
-    pub from: u64,
-    /// Where the log of this site ended.
-    pub to: u64,
-    /// How many transactions were committed in between.
-    pub transactions: u64,
-    /// When the first was, by this site's wall clock, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_commit: Option<String>,
-    /// When the last was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_commit: Option<String>,
-}
-
 /// What is written down before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Commits {
+    /// Of the token under which the site was told to follow.
+    epoch: u64,
     timeline: u32,
     end: u64,
     commits: Vec<(u64, String)>,
@@ -69,12 +54,14 @@ fn left_at(history: &str, timeline: u32) -> Option<u64> {
 impl Commits {
     fn beyond(&self, from: u64) -> Dropped {
         let gone: Vec<&(u64, String)> = self.commits.iter().filter(|(at, _)| *at >= from).collect();
+        let at = |commit: Option<&&(u64, String)>| commit.and_then(|(_, time)| time.parse().ok());
         Dropped {
+            epoch: self.epoch,
             from,
             to: self.end.max(from),
-            transactions: u64::try_from(gone.len()).unwrap_or(u64::MAX),
-            first_commit: gone.first().map(|(_, time)| time.clone()),
-            last_commit: gone.last().map(|(_, time)| time.clone()),
+            transactions: Some(u64::try_from(gone.len()).unwrap_or(u64::MAX)),
+            first_commit: at(gone.first()),
+            last_commit: at(gone.last()),
         }
     }
 }
@@ -103,7 +90,8 @@ async fn written_down<C: Clock>(service: &Service<C>) -> Result<usize, LocalErro
     let said = local
         .said("pg_waldump", &["-p", &log, "-t", &timeline_text, "-r", "Transaction", "-s", &from, "-n", MOST])
         .await?;
-    let found = Commits { timeline, end: end.map_or(0, u64::from), commits: commits(&said) };
+    let epoch = service.token().epoch;
+    let found = Commits { epoch, timeline, end: end.map_or(0, u64::from), commits: commits(&said) };
     let bytes = serde_json::to_vec(&found).unwrap_or_default();
     disk::replace(&place(&file.folder), &bytes).map_err(|source| LocalError::Io {
         what: "commits.json".to_owned(),
@@ -128,13 +116,9 @@ pub(super) fn after<C: Clock>(service: &Service<C>, streams: u32) {
     let Ok(history) = std::fs::read_to_string(history) else { return };
     if let Some(from) = left_at(&history, found.timeline) {
         let dropped = found.beyond(from);
-        let text = format!("{} transactions dropped", dropped.transactions);
-        tracing::warn!(
-            transactions = dropped.transactions,
-            from,
-            to = dropped.to,
-            "what the active site never got is gone"
-        );
+        let transactions = dropped.transactions.unwrap_or_default();
+        let text = format!("{transactions} transactions dropped");
+        tracing::warn!(transactions, from, to = dropped.to, "what the active site never got is gone");
         service.note_dropped(&text, from);
         if let Err(error) = service.keep_dropped(Some(dropped)) {
             tracing::error!(%error, "the agent's folder cannot be written");
@@ -156,13 +140,14 @@ rmgr: Transaction len (rec/tot):    130/   130, tx:        743, lsn: 0/0157F500,
 
     #[test]
     fn commits_beyond_the_parting_are_what_is_gone() {
-        let found = Commits { timeline: 1, end: 0x0157_F600, commits: commits(SAID) };
+        let found = Commits { epoch: 5, timeline: 1, end: 0x0157_F600, commits: commits(SAID) };
         assert_eq!(found.commits.len(), 2);
         let parted = left_at("1\t0/157F400\tno recovery target specified\n", 1).unwrap();
         let dropped = found.beyond(parted);
-        assert_eq!((dropped.transactions, dropped.from, dropped.to), (1, 0x0157_F400, 0x0157_F600));
-        assert_eq!(dropped.first_commit.as_deref(), Some("2026-11-26T23:26:14.500000Z"));
-        assert_eq!(found.beyond(0x0157_F600).transactions, 0);
+        assert_eq!((dropped.epoch, dropped.transactions), (5, Some(1)));
+        assert_eq!((dropped.from, dropped.to), (0x0157_F400, 0x0157_F600));
+        assert_eq!(dropped.first_commit.map(|time| time.to_string()).as_deref(), Some("2026-11-26T23:26:14.5Z"));
+        assert_eq!(found.beyond(0x0157_F600).transactions, Some(0));
         assert_eq!(left_at("1\t0/157F400\tx\n", 2), None);
     }
 }

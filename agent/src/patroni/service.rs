@@ -1,7 +1,6 @@
 //! What the agent answers to operators: the contract, the log, staged faults.
 
 use super::Error;
-use super::dropped::Dropped;
 use super::eyes::Eyes;
 use super::file::PatroniFile;
 use super::standing::{Refusal, Store};
@@ -23,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tandem_arbiter::clock::Clock;
 use tandem_arbiter::hooks::{Call, Order, State};
-use tandem_core::failover::Role;
+use tandem_core::failover::{Dropped, Role, Token};
 use tandem_core::patroni::{self as plan, Picture, Standing, position, role, speaks};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -43,9 +42,6 @@ pub struct Answer {
     /// What is waited for, or wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// What the database threw away when it last became a standby.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dropped: Option<Dropped>,
 }
 
 type Ended = Option<Result<(), (StatusCode, String)>>;
@@ -159,6 +155,11 @@ impl<C: Clock> Service<C> {
         self.lock().store.stand(standing)
     }
 
+    /// The highest token seen.
+    pub(super) fn token(&self) -> Token {
+        self.lock().store.token()
+    }
+
     pub(super) fn keep_dropped(&self, dropped: Option<Dropped>) -> std::io::Result<()> {
         self.lock().store.drop(dropped)
     }
@@ -205,18 +206,14 @@ impl<C: Clock> Service<C> {
             lag_age_millis,
             synchronous: false,
             token: inner.store.token(),
+            dropped: inner.store.dropped(),
         };
         let waits = waits.map(|why| why.to_string());
         let led = picture.members.iter().flatten().any(|member| member.rank == plan::Rank::Leader);
         let unled = (picture.settings.is_some_and(|settings| settings.standby) && !led)
             .then(|| "nobody leads this standby cluster: docs/postgresql.md, 'A site without a leader'".to_owned());
         let problems = (!inner.problems.is_empty()).then(|| inner.problems.join("; "));
-        Ok(Answer {
-            state,
-            leader: speaks(&picture),
-            why: waits.or(look.trouble.clone()).or(unled).or(problems),
-            dropped: inner.store.dropped().cloned(),
-        })
+        Ok(Answer { state, leader: speaks(&picture), why: waits.or(look.trouble.clone()).or(unled).or(problems) })
     }
 
     /// Forgets what is over, unless a call is at it.
@@ -357,7 +354,7 @@ impl<C: Clock> Service<C> {
 
     fn note(
         &self,
-        (what, token, temporary): (&str, tandem_core::failover::Token, bool),
+        (what, token, temporary): (&str, Token, bool),
         asked: Duration,
         outcome: &str,
         why: &str,

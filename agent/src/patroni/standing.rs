@@ -5,10 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 use tandem_arbiter::hooks::{Memory, Seen};
-use tandem_core::failover::Token;
+use tandem_core::failover::{Dropped, Token};
 use tandem_core::patroni::Standing;
-
-use super::dropped::Dropped;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Kept {
@@ -92,8 +90,8 @@ impl Store {
 
     /// What the database threw away when it last became a standby.
     #[must_use]
-    pub fn dropped(&self) -> Option<&Dropped> {
-        self.kept.dropped.as_ref()
+    pub fn dropped(&self) -> Option<Dropped> {
+        self.kept.dropped
     }
 
     /// Keeps what the database throws away.

@@ -81,7 +81,7 @@ async fn a_planned_move_loses_nothing_and_can_be_taken_back_from_every_step() {
     assert!(lost.is_empty(), "lost: {lost:?}");
     world.protected().await;
     let follows = world.state(a).await.unwrap();
-    assert_eq!(follows.dropped, None);
+    assert_eq!(follows.state.dropped, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,7 +127,7 @@ async fn a_site_that_lost_its_power_stays_passive_when_it_is_back_and_says_what_
     assert_eq!(fenced.state.role, Role::Fenced);
     world.call(&world.a, Call::Demote, token(2, 3)).await.unwrap();
     world.protected().await;
-    let dropped = until("what is gone is said", || async { world.state(&world.a).await?.dropped }).await;
+    let dropped = until("what is gone is said", || async { world.state(&world.a).await?.state.dropped }).await;
     println!("{lost} acknowledged writes lost; {dropped:?}");
     assert!(dropped.transactions >= u64::try_from(lost).unwrap(), "each was a transaction");
     assert!(dropped.from < dropped.to && dropped.first_commit.is_some());

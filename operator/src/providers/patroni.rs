@@ -15,7 +15,7 @@ use serde::Deserialize;
 use std::future::Future;
 use std::sync::Arc;
 use tandem_arbiter::hooks::{Call, Order, State};
-use tandem_core::failover::{Role, Token};
+use tandem_core::failover::Token;
 use tandem_crds::PatroniSite;
 use tokio::task::JoinHandle;
 
@@ -54,7 +54,7 @@ impl Patroni {
 
 /// The site's data where nobody leads: nothing is known of it but what was seen.
 fn leaderless(token: Token) -> State {
-    State { role: Role::Unknown, position: None, lag_millis: None, lag_age_millis: 0, synchronous: false, token }
+    State { token, ..State::default() }
 }
 
 fn nobody(mut failures: Vec<String>) -> CallError {
