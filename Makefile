@@ -181,6 +181,8 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@$(call LAB_TEST,tandem-tests,e2e)
 	$(call say,staged faults: who is active, on a lab (about 4 minutes))
 	@$(call LAB_TEST,tandem-tests,failover)
+	$(call say,PostgreSQL at both sites, under writes (about 4 minutes))
+	@$(call LAB_TEST,tandem-tests,postgres)
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)
 
@@ -200,6 +202,13 @@ bench-api: root programs control-plane ## measure the API on a lab, beside a bar
 	$(call say,measuring the API on a lab (about 3 minutes))
 	@$(subst cargo test,cargo test --release,$(call LAB_TEST,tandem-tests,bench-api))
 
+ROUNDS ?= 20
+FAILOVER_ROUNDS ?= $(TANDEM_CACHE)/failover-rounds.jsonl
+.PHONY: bench-failover
+bench-failover: root programs control-plane ## measure failovers of PostgreSQL under writes, beside a plain Patroni cluster (ROUNDS=20)
+	$(call say,measuring failovers on labs (up to 150 minutes; goes on from $(FAILOVER_ROUNDS)))
+	@$(subst cargo test,cargo test --release,$(call LAB_TEST,tandem-tests,bench-failover,--results $(FAILOVER_ROUNDS) --rounds $(ROUNDS)))
+
 SEEDS ?= 20000
 .PHONY: sim
 sim: build-packages ## try to break the failover protocol in simulated time (SEEDS=1000000)
@@ -213,6 +222,7 @@ soak: root programs control-plane ## the tests on the lab three times over, with
 		$(call LAB_TEST,tandem-lab,lifecycle); \
 		$(call LAB_TEST,tandem-tests,e2e); \
 		$(call LAB_TEST,tandem-tests,failover,--include-ignored); \
+		$(call LAB_TEST,tandem-tests,postgres,--include-ignored); \
 		$(call LAB_TEST,tandem-tests,city,--include-ignored); \
 		$(MAKE) --no-print-directory watch; \
 	done

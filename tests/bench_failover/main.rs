@@ -33,9 +33,12 @@ struct Arguments {
     /// Print what is there, and measure nothing.
     #[arg(long)]
     show: bool,
-    /// What the test harness would be told; not used.
+    /// What a test would be told; not used.
     #[arg(long, hide = true)]
-    bench: bool,
+    nocapture: bool,
+    /// Likewise.
+    #[arg(long, hide = true)]
+    test_threads: Option<usize>,
 }
 
 #[tokio::main]
