@@ -105,8 +105,11 @@ async fn written_down<C: Clock>(service: &Service<C>) -> Result<usize, LocalErro
         .await?;
     let found = Commits { timeline, end: end.map_or(0, u64::from), commits: commits(&said) };
     let bytes = serde_json::to_vec(&found).unwrap_or_default();
-    disk::replace(&place(&file.folder), &bytes)
-        .map_err(|source| LocalError::Io { what: "commits.json".to_owned(), field: "folder", source })?;
+    disk::replace(&place(&file.folder), &bytes).map_err(|source| LocalError::Io {
+        what: "commits.json".to_owned(),
+        field: "folder",
+        source,
+    })?;
     Ok(found.commits.len())
 }
 
@@ -126,7 +129,12 @@ pub(super) fn after<C: Clock>(service: &Service<C>, streams: u32) {
     if let Some(from) = left_at(&history, found.timeline) {
         let dropped = found.beyond(from);
         let text = format!("{} transactions dropped", dropped.transactions);
-        tracing::warn!(transactions = dropped.transactions, from, to = dropped.to, "what the active site never got is gone");
+        tracing::warn!(
+            transactions = dropped.transactions,
+            from,
+            to = dropped.to,
+            "what the active site never got is gone"
+        );
         service.note_dropped(&text, from);
         if let Err(error) = service.keep_dropped(Some(dropped)) {
             tracing::error!(%error, "the agent's folder cannot be written");

@@ -68,15 +68,9 @@ impl Eyes {
 
     /// Looks now. Whether Patroni has seen a pause is asked only where it matters: it takes long while the database goes down.
     pub async fn look(&self, pause: bool) -> Look {
-        let seeing = async {
-            if pause { self.patroni.pause_seen().await.unwrap_or(false) } else { false }
-        };
-        let (settings, members, pause_seen, seen) = tokio::join!(
-            self.patroni.settings(&self.wanted),
-            self.patroni.members(),
-            seeing,
-            self.local.look()
-        );
+        let seeing = async { if pause { self.patroni.pause_seen().await.unwrap_or(false) } else { false } };
+        let (settings, members, pause_seen, seen) =
+            tokio::join!(self.patroni.settings(&self.wanted), self.patroni.members(), seeing, self.local.look());
         let unanswered: Option<&RestError> = settings.as_ref().err().or(members.as_ref().err());
         let trouble = unanswered.map(ToString::to_string).or_else(|| seen.trouble.clone());
         let settings = settings.ok();
@@ -121,7 +115,8 @@ impl Eyes {
     fn in_force(&self, access: Access, seen: &Seen) -> bool {
         let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         seen.access == access
-            && asked.is_some_and(|asked| asked.access == access && asked.loaded_before.to_bits() != seen.loaded.to_bits())
+            && asked
+                .is_some_and(|asked| asked.access == access && asked.loaded_before.to_bits() != seen.loaded.to_bits())
     }
 
     /// Has the database load its list, once Patroni has written it.
@@ -135,9 +130,8 @@ impl Eyes {
         }
         let already = {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            let same = asked.is_some_and(|asked| {
-                asked.access == access && asked.loaded_before.to_bits() == seen.loaded.to_bits()
-            });
+            let same = asked
+                .is_some_and(|asked| asked.access == access && asked.loaded_before.to_bits() == seen.loaded.to_bits());
             *asked = Some(Asked { access, loaded_before: seen.loaded });
             same
         };

@@ -173,7 +173,10 @@ impl PatroniFile {
             return Err(field("access.always", problem));
         }
         if file.access.open.is_empty() {
-            return Err(field("access.open", "name the lines that let the applications in; without any, closed and open would be one".to_owned()));
+            return Err(field(
+                "access.open",
+                "name the lines that let the applications in; without any, closed and open would be one".to_owned(),
+            ));
         }
         if let Some(line) = file.access.always.iter().find(|line| line.split_whitespace().any(|word| word == "trust")) {
             return Err(field("access.always", format!("\"{line}\" lets anybody in, also while the site is quiesced")));
@@ -209,7 +212,10 @@ mod tests {
         let file = parse(FILE).unwrap();
         assert_eq!(file.postgresql.user, "postgres");
         let standby = file.wanted().standby;
-        assert_eq!((&standby["primary_slot_name"], &standby["create_replica_methods"][0]), (&"tandem".into(), &"basebackup".into()));
+        assert_eq!(
+            (&standby["primary_slot_name"], &standby["create_replica_methods"][0]),
+            (&"tandem".into(), &"basebackup".into())
+        );
     }
 
     #[test]

@@ -116,10 +116,14 @@ impl Local {
             Ok(seen) => return seen,
             Err(error) => error,
         };
-        let refusing = matches!(&trouble, LocalError::Refused(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW));
+        let refusing =
+            matches!(&trouble, LocalError::Refused(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW));
         let absent = matches!(&trouble, LocalError::Refused(error) if error.code().is_none());
-        let database = if refusing || absent { self.down().await } else { Database::Unknown };
-        let told = matches!(database, Database::Unknown).then(|| chain(&trouble));
+        let down = if refusing || absent { self.down().await } else { Err(trouble) };
+        let (database, told) = match down {
+            Ok(database) => (database, None),
+            Err(error) => (Database::Unknown, Some(chain(&error))),
+        };
         Seen { database, access: Access::Other, loaded: 0.0, sessions: BTreeSet::new(), trouble: told }
     }
 
@@ -149,20 +153,14 @@ impl Local {
     }
 
     /// How it is when it takes no sessions.
-    async fn down(&self) -> Database {
-        let control = match self.control().await {
-            Ok(control) => control,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "the database's state cannot be read");
-                return Database::Unknown;
-            }
-        };
-        match (self.runs(), control.state.as_str()) {
+    async fn down(&self) -> Result<Database, LocalError> {
+        let control = self.control().await?;
+        Ok(match (self.runs(), control.state.as_str()) {
             // It is going down, or was just killed and starts over.
             (true, "in production" | "shutting down") => Database::Unknown,
             (true, _) => Database::Starting,
             (false, state) => Database::Stopped { clean: state == "shut down", checkpoint: control.checkpoint },
-        }
+        })
     }
 
     /// Whether a postmaster has this data. What a power-off left of its file says nothing.

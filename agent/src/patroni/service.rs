@@ -103,7 +103,13 @@ impl<C: Clock> Service<C> {
     ///
     /// # Errors
     /// Where it cannot be read or written.
-    pub fn open(group: String, file: PatroniFile, keeper: Keeper, eyes: Arc<Eyes>, clock: C) -> Result<Arc<Self>, Error> {
+    pub fn open(
+        group: String,
+        file: PatroniFile,
+        keeper: Keeper,
+        eyes: Arc<Eyes>,
+        clock: C,
+    ) -> Result<Arc<Self>, Error> {
         let inner = Inner {
             store: Store::open(&file.folder)?,
             log: Log::open(&file.folder)?,
@@ -202,9 +208,8 @@ impl<C: Clock> Service<C> {
         };
         let waits = waits.map(|why| why.to_string());
         let led = picture.members.iter().flatten().any(|member| member.rank == plan::Rank::Leader);
-        let unled = (picture.settings.is_some_and(|settings| settings.standby) && !led).then(|| {
-            "nobody leads this standby cluster: docs/postgresql.md, 'A site without a leader'".to_owned()
-        });
+        let unled = (picture.settings.is_some_and(|settings| settings.standby) && !led)
+            .then(|| "nobody leads this standby cluster: docs/postgresql.md, 'A site without a leader'".to_owned());
         let problems = (!inner.problems.is_empty()).then(|| inner.problems.join("; "));
         Ok(Answer {
             state,
@@ -295,7 +300,8 @@ impl<C: Clock> Service<C> {
             Ok(ended) => ended,
             Err(Refusal::Token(seen)) => {
                 self.note(what, came, "refused", "a higher token was seen", 0);
-                return (StatusCode::CONFLICT, Json(json!({"seen": seen.seen, "error": "a higher token was seen"}))).into_response();
+                return (StatusCode::CONFLICT, Json(json!({"seen": seen.seen, "error": "a higher token was seen"})))
+                    .into_response();
             }
             Err(Refusal::Disk(error)) => {
                 tracing::error!(%error, "the agent's folder cannot be written");
@@ -412,8 +418,7 @@ pub fn router<C: Clock>(service: Arc<Service<C>>, stage_faults: bool) -> Router 
         .route("/v1/state", get(state::<C>))
         .route("/v1/{call}", post(order::<C>))
         .route("/v1/log", get(log::<C>));
-    let router =
-        if stage_faults { router.route("/v1/faults", post(stage::<C>).delete(heal::<C>)) } else { router };
+    let router = if stage_faults { router.route("/v1/faults", post(stage::<C>).delete(heal::<C>)) } else { router };
     router.with_state(service)
 }
 

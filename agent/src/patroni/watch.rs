@@ -164,7 +164,11 @@ async fn replay<C: Clock>(service: &Service<C>, kept: &mut Option<Client>) -> Op
         let (in_recovery, at, streams): (bool, Option<PgLsn>, Option<i32>) = (row.get(0), row.get(1), row.get(2));
         let replayed = at.map_or(0, u64::from);
         let streams = streams.and_then(|timeline| u32::try_from(timeline).ok());
-        Some(if in_recovery { Database::Recovery { replayed, streams } } else { Database::Primary { flushed: replayed } })
+        Some(if in_recovery {
+            Database::Recovery { replayed, streams }
+        } else {
+            Database::Primary { flushed: replayed }
+        })
     };
     tokio::time::timeout(PATIENCE, asking).await.ok().flatten()
 }

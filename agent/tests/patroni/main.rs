@@ -62,10 +62,8 @@ async fn a_planned_move_loses_nothing_and_can_be_taken_back_from_every_step() {
     a.gate.say(false, true, token(1, step));
     world.call(a, Call::Quiesce, token(1, step + 1)).await.unwrap();
     let last = world.call(a, Call::FinalSync, token(1, step + 2)).await.unwrap().state.position.unwrap();
-    until("the target has everything", || async {
-        (world.state(b).await?.state.position >= Some(last)).then_some(())
-    })
-    .await;
+    until("the target has everything", || async { (world.state(b).await?.state.position >= Some(last)).then_some(()) })
+        .await;
     world.call(a, Call::Demote, token(1, step + 3)).await.unwrap();
     let fenced = world.call(a, Call::Fence, token(1, step + 4)).await.unwrap();
     assert_eq!(fenced.state.role, Role::Standby, "a standby stays one");
@@ -94,7 +92,8 @@ async fn a_site_that_lost_its_power_stays_passive_when_it_is_back_and_says_what_
     // The standby is cut off, so that there is something to be lost.
     world.a.cut.send_replace(true);
     until("nothing comes any more", || async {
-        let receivers = world.b.members[0].psql("postgres", "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'");
+        let receivers =
+            world.b.members[0].psql("postgres", "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'");
         (receivers.as_deref() == Ok("0")).then_some(())
     })
     .await;
@@ -117,10 +116,8 @@ async fn a_site_that_lost_its_power_stays_passive_when_it_is_back_and_says_what_
     let writer = Writer::start(&world);
     world.power_on_a().await;
     // Nobody tells it anything: it must not take writes, nor lead.
-    until("its database runs", || async {
-        world.a.members[0].psql("postgres", "SELECT pg_is_in_recovery()").ok()
-    })
-    .await;
+    until("its database runs", || async { world.a.members[0].psql("postgres", "SELECT pg_is_in_recovery()").ok() })
+        .await;
     until("Patroni has asked the gate", || async {
         world.a.members[0].patroni_log().contains("pre_promote").then_some(())
     })
@@ -156,7 +153,10 @@ async fn whoever_leads_inside_the_site_acts_and_every_agent_knows_the_highest_to
         let answer = world.call(a, call, token(1, step)).await.unwrap();
         last = if call == Call::FinalSync { answer.state.position } else { last };
         if call == Call::FinalSync {
-            until("the target has everything", || async { (world.state(b).await?.state.position >= last).then_some(()) }).await;
+            until("the target has everything", || async {
+                (world.state(b).await?.state.position >= last).then_some(())
+            })
+            .await;
         }
     }
     a.gate.say(false, false, token(1, 6));
@@ -164,7 +164,8 @@ async fn whoever_leads_inside_the_site_acts_and_every_agent_knows_the_highest_to
     world.call(b, Call::Promote, token(2, 7)).await.unwrap();
     b.gate.say(true, true, token(2, 7));
     world.protected().await;
-    let timelines = a.members.iter().map(|member| member.psql("postgres", "SELECT received_tli FROM pg_stat_wal_receiver"));
+    let timelines =
+        a.members.iter().map(|member| member.psql("postgres", "SELECT received_tli FROM pg_stat_wal_receiver"));
     let timelines: BTreeSet<_> = timelines.map(Result::unwrap).collect();
     assert_eq!(timelines.len(), 1, "every member is on the new timeline, within {} s", PATIENCE.as_secs());
 }

@@ -65,10 +65,14 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Patroni => "this member's Patroni does not answer: see that it runs and that patroni.url is its REST API",
+            Self::Patroni => {
+                "this member's Patroni does not answer: see that it runs and that patroni.url is its REST API"
+            }
             Self::Pause => "Patroni has not yet seen the pause",
             Self::Database => "the database neither answers nor is down",
-            Self::Crashed => "the database went down without its last checkpoint: resume, or fail over without this site",
+            Self::Crashed => {
+                "the database went down without its last checkpoint: resume, or fail over without this site"
+            }
             Self::Leader => "no member of the cluster leads: look at Patroni's log, and that the gate says promotable",
             Self::StillPrimary => "the database still runs as a primary: Patroni is about to stop it",
             Self::Promotion => "not promoted yet: Patroni asks the gate first and then needs its leader key",

@@ -52,7 +52,8 @@ pub fn speaks(picture: &Picture) -> bool {
             let first = picture.members.iter().flatten().map(|member| &member.name).min();
             // A site that came back alone has no leader, since the gate says no, and must be able to say that it is fenced.
             let alone = picture.settings.is_some_and(|settings| !settings.paused && !settings.standby);
-            let told = picture.standing.stopped && !matches!(picture.database, Database::Primary { .. } | Database::Unknown);
+            let told =
+                picture.standing.stopped && !matches!(picture.database, Database::Primary { .. } | Database::Unknown);
             told || (alone && first == Some(&picture.name))
         }
     }

@@ -165,7 +165,10 @@ impl Cluster {
         self.ones[at].standing = picture.standing.before(&step, order, role(&picture));
         match step {
             Next::Change(change) => {
-                assert!(change != Change::Serve || matches!(order, Order::Promote | Order::Resume), "{order:?} promotes");
+                assert!(
+                    change != Change::Serve || matches!(order, Order::Promote | Order::Resume),
+                    "{order:?} promotes"
+                );
                 self.change(change);
             }
             Next::Reload => self.ones[at].access_in_force = self.settings.access,

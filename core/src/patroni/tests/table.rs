@@ -155,7 +155,10 @@ fn a_lag_is_known_only_when_every_member_is_on_the_timeline_that_streams() {
         let other = Member { timeline, running, ..member("b", Rank::Replica) };
         comparable_timeline(&Picture { members: Some(vec![member("a", Rank::Leader), other]), ..standby() })
     };
-    assert_eq!((with(Some(3), true), with(Some(2), true), with(None, true), with(Some(3), false)), (Some(3), None, None, None));
+    assert_eq!(
+        (with(Some(3), true), with(Some(2), true), with(None, true), with(Some(3), false)),
+        (Some(3), None, None, None)
+    );
     let cut = Database::Recovery { replayed: 90, streams: None };
     assert_eq!(comparable_timeline(&Picture { database: cut, ..standby() }), None);
     assert_eq!(comparable_timeline(&active()), None);
