@@ -55,10 +55,11 @@ pub(crate) struct Site {
 
 /// All of it.
 pub(crate) struct World {
-    root: tempfile::TempDir,
     client: HttpsClient,
     pub(crate) a: Site,
     pub(crate) b: Site,
+    // Last: what runs in it has to be gone first.
+    root: tempfile::TempDir,
 }
 
 /// Waits until something is so.
