@@ -70,7 +70,8 @@ fn main() -> ExitCode {
     // What is needed without a command is not needed with one, which derived types alone cannot say.
     let matches = Arguments::command().subcommand(PrePromote::command()).get_matches();
     if let Some((PRE_PROMOTE, matches)) = matches.subcommand() {
-        return PrePromote::from_arg_matches(matches).map_or_else(|error| error.exit(), |asked| pre_promote(&asked.gates));
+        return PrePromote::from_arg_matches(matches)
+            .map_or_else(|error| error.exit(), |asked| pre_promote(&asked.gates));
     }
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let always = [("program", "tandem-agent"), ("group", arguments.gates.group.as_str())];

@@ -241,6 +241,8 @@ pub(super) struct Control {
     state: String,
     checkpoint: u64,
     pub(super) timeline: u32,
+    /// Bytes in a segment of the log.
+    pub(super) segment: u64,
 }
 
 impl Control {
@@ -253,6 +255,7 @@ impl Control {
             state: field("Database cluster state")?,
             checkpoint: lsn(&field("Latest checkpoint location")?)?,
             timeline: field("Latest checkpoint's TimeLineID")?.parse().ok()?,
+            segment: field("Bytes per WAL segment")?.parse().ok()?,
         })
     }
 }
@@ -290,8 +293,10 @@ mod tests {
         let said = "Database cluster state:               shut down\n\
                     Latest checkpoint location:           1/3000028\n\
                     Latest checkpoint's REDO location:    1/3000000\n\
-                    Latest checkpoint's TimeLineID:       2\n";
-        let expected = Control { state: "shut down".to_owned(), checkpoint: 0x1_0300_0028, timeline: 2 };
+                    Latest checkpoint's TimeLineID:       2\n\
+                    Bytes per WAL segment:                16777216\n";
+        let expected =
+            Control { state: "shut down".to_owned(), checkpoint: 0x1_0300_0028, timeline: 2, segment: 16 << 20 };
         assert_eq!(Control::parse(said), Some(expected));
         assert_eq!(Control::parse("nothing"), None);
         assert_eq!((lsn("0/10"), lsn("x/10"), lsn("10")), (Some(16), None, None));
