@@ -1,6 +1,6 @@
 //! `tandem-agent`: the dead-man switch beside a database.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,35 +17,6 @@ use tokio::task::JoinSet;
 /// Exit codes: 1 when it could not go on, 2 when it was called wrongly.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    arguments: Option<Arguments>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Says by its exit code whether this member may be promoted: 0 if a gate of this site's says so, else 1.
-    ///
-    /// It is what Patroni's postgresql.pre_promote runs.
-    PrePromote(Gates),
-}
-
-#[derive(Debug, Args)]
-struct Gates {
-    /// The failover group.
-    #[arg(long)]
-    group: String,
-    /// A gate of this site's, https://HOST:PORT; once for each operator replica.
-    #[arg(long = "gate", value_name = "URL", required = true)]
-    gates: Vec<String>,
-    /// The authority that signs the gates' certificates, PEM.
-    #[arg(long, value_name = "FILE")]
-    ca_file: PathBuf,
-}
-
-#[derive(Debug, Args)]
 struct Arguments {
     #[command(flatten)]
     gates: Gates,
@@ -69,14 +40,40 @@ struct Arguments {
     logs: Options,
 }
 
+/// Says by its exit code whether this member may be promoted: 0 if a gate of this site's says so, else 1.
+///
+/// It is what Patroni's postgresql.pre_promote runs.
+#[derive(Debug, Parser)]
+#[command(name = PRE_PROMOTE)]
+struct PrePromote {
+    #[command(flatten)]
+    gates: Gates,
+}
+
+const PRE_PROMOTE: &str = "pre-promote";
+
+// No documentation of its own: it would stand in the command's place.
+#[derive(Debug, Args)]
+struct Gates {
+    /// The failover group.
+    #[arg(long)]
+    group: String,
+    /// A gate of this site's, https://HOST:PORT; once for each operator replica.
+    #[arg(long = "gate", value_name = "URL", required = true)]
+    gates: Vec<String>,
+    /// The authority that signs the gates' certificates, PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_file: PathBuf,
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let arguments = match (cli.command, cli.arguments) {
-        (Some(Command::PrePromote(gates)), _) => return pre_promote(&gates),
-        (None, Some(arguments)) => arguments,
-        // Cannot be: without a command they are required.
-        (None, None) => return ExitCode::from(2),
-    };
+    // What is needed without a command is not needed with one, which derived types alone cannot say.
+    let matches = Arguments::command().subcommand(PrePromote::command()).get_matches();
+    if let Some((PRE_PROMOTE, matches)) = matches.subcommand() {
+        return PrePromote::from_arg_matches(matches)
+            .map_or_else(|error| error.exit(), |asked| pre_promote(&asked.gates));
+    }
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let always = [("program", "tandem-agent"), ("group", arguments.gates.group.as_str())];
     if let Err(error) = arguments.logs.begin(&always) {
         return wrongly(&error);

@@ -1,8 +1,8 @@
 //! What a former primary throws away when it becomes a standby of a site that was promoted without it.
 //!
-//! Before it is told to follow, the commits in its log are written down, from where the other site's slot stood: what comes before that
-//! the other has. Once it streams the new timeline, that timeline's history says where the two parted, and what was committed beyond
-//! is what is gone. `pg_rewind` takes the log itself away.
+//! Before it is told to follow, the commits in its log are written down, as far back as [`SEGMENTS`] go. (The other site's slot would say
+//! where to begin, but Patroni takes it away from a member that does not lead.) Once it streams the new timeline, that timeline's
+//! history says where the two parted, and what was committed beyond is what is gone. `pg_rewind` takes the log itself away.
 
 use super::local::{LocalError, chain, lsn};
 use super::service::Service;
@@ -15,6 +15,8 @@ use tokio_postgres::types::PgLsn;
 
 /// How many commits are written down at most.
 const MOST: &str = "500000";
+/// How many segments of the log are read, the last ones: 2 GiB of the usual size.
+const SEGMENTS: usize = 128;
 
 /// What is written down before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,12 +24,27 @@ struct Commits {
     /// Of the token under which the site was told to follow.
     epoch: u64,
     timeline: u32,
+    /// From where on.
+    begin: u64,
     end: u64,
     commits: Vec<(u64, String)>,
 }
 
 fn place(folder: &Path) -> PathBuf {
     folder.join("commits.json")
+}
+
+/// Where the log begins that is still there, of the last segments of a timeline.
+fn begin(names: impl Iterator<Item = String>, timeline: u32, bytes: u64) -> Option<u64> {
+    let number = |name: &str| {
+        let of = u32::from_str_radix(name.get(..8)?, 16).ok()?;
+        let (high, low) =
+            (u64::from_str_radix(name.get(8..16)?, 16).ok()?, u64::from_str_radix(name.get(16..)?, 16).ok()?);
+        (of == timeline && name.len() == 24).then_some((high << 32) + low * bytes)
+    };
+    let mut begins: Vec<u64> = names.filter_map(|name| number(&name)).collect();
+    begins.sort_unstable();
+    begins.get(begins.len().saturating_sub(SEGMENTS)).copied()
 }
 
 /// The commits in what `pg_waldump` writes of the resource manager Transaction.
@@ -77,21 +94,21 @@ pub(super) async fn before<C: Clock>(service: &Service<C>) {
 async fn written_down<C: Clock>(service: &Service<C>) -> Result<usize, LocalError> {
     let (local, file) = (&service.eyes().local, service.file());
     let client = local.connect("postgres").await?;
-    let ask = "SELECT (SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = $1),
-                      CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
-    let row = client.query_one(ask, &[&file.standby.primary_slot_name]).await?;
-    let (slot, end): (Option<PgLsn>, Option<PgLsn>) = (row.get(0), row.get(1));
-    let Some(slot) = slot else {
-        return Err(LocalError::Program(format!("there is no slot {}", file.standby.primary_slot_name)));
-    };
-    let timeline = local.control().await?.timeline;
-    let (from, timeline_text) = (slot.to_string(), timeline.to_string());
-    let log = file.postgresql.data_folder.join("pg_wal").to_string_lossy().into_owned();
-    let said = local
-        .said("pg_waldump", &["-p", &log, "-t", &timeline_text, "-r", "Transaction", "-s", &from, "-n", MOST])
-        .await?;
+    let ask = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END";
+    let end: Option<PgLsn> = client.query_one(ask, &[]).await?.get(0);
+    let control = local.control().await?;
+    let log = file.postgresql.data_folder.join("pg_wal");
+    let unreadable = |source| LocalError::Io { what: "pg_wal".to_owned(), field: "dataFolder", source };
+    let names = std::fs::read_dir(&log).map_err(unreadable)?.filter_map(Result::ok);
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let timeline = control.timeline;
+    let begin = begin(names, timeline, control.segment)
+        .ok_or_else(|| LocalError::Program("pg_wal has no log of the present timeline".to_owned()))?;
+    let (from, of) = (PgLsn::from(begin).to_string(), timeline.to_string());
+    let log = log.to_string_lossy().into_owned();
+    let said = local.said("pg_waldump", &["-p", &log, "-t", &of, "-r", "Transaction", "-s", &from, "-n", MOST]).await?;
     let epoch = service.token().epoch;
-    let found = Commits { epoch, timeline, end: end.map_or(0, u64::from), commits: commits(&said) };
+    let found = Commits { epoch, timeline, begin, end: end.map_or(0, u64::from), commits: commits(&said) };
     let bytes = serde_json::to_vec(&found).unwrap_or_default();
     disk::replace(&place(&file.folder), &bytes).map_err(|source| LocalError::Io {
         what: "commits.json".to_owned(),
@@ -114,7 +131,10 @@ pub(super) fn after<C: Clock>(service: &Service<C>, streams: u32) {
     };
     let history = file.postgresql.data_folder.join("pg_wal").join(format!("{streams:08X}.history"));
     let Ok(history) = std::fs::read_to_string(history) else { return };
-    if let Some(from) = left_at(&history, found.timeline) {
+    let left = left_at(&history, found.timeline);
+    if left.is_some_and(|from| from < found.begin) {
+        tracing::warn!("what this site threw away is not known: the log did not go back to where the two parted");
+    } else if let Some(from) = left {
         let dropped = found.beyond(from);
         let transactions = dropped.transactions.unwrap_or_default();
         let text = format!("{transactions} transactions dropped");
@@ -140,7 +160,7 @@ rmgr: Transaction len (rec/tot):    130/   130, tx:        743, lsn: 0/0157F500,
 
     #[test]
     fn commits_beyond_the_parting_are_what_is_gone() {
-        let found = Commits { epoch: 5, timeline: 1, end: 0x0157_F600, commits: commits(SAID) };
+        let found = Commits { epoch: 5, timeline: 1, begin: 0x0100_0000, end: 0x0157_F600, commits: commits(SAID) };
         assert_eq!(found.commits.len(), 2);
         let parted = left_at("1\t0/157F400\tno recovery target specified\n", 1).unwrap();
         let dropped = found.beyond(parted);
@@ -149,5 +169,8 @@ rmgr: Transaction len (rec/tot):    130/   130, tx:        743, lsn: 0/0157F500,
         assert_eq!(dropped.first_commit.map(|time| time.to_string()).as_deref(), Some("2026-11-26T23:26:14.5Z"));
         assert_eq!(found.beyond(0x0157_F600).transactions, Some(0));
         assert_eq!(left_at("1\t0/157F400\tx\n", 2), None);
+        let names =
+            ["000000010000000000000003", "000000010000000100000002", "000000020000000000000001", "archive_status"];
+        assert_eq!(begin(names.iter().map(ToString::to_string), 1, 16 << 20), Some(3 * (16 << 20)));
     }
 }

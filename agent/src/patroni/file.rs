@@ -44,6 +44,9 @@ pub struct Rest {
     pub name: String,
     /// What is shown to every member's REST API of this site, and who is believed.
     pub tls: Files,
+    /// `maximum_lag_on_failover` while the site takes writes, in bytes. While it follows, there is none.
+    #[serde(default = "most_lag")]
+    pub maximum_lag_on_failover: u64,
 }
 
 /// The member's database.
@@ -116,6 +119,10 @@ pub struct Watch {
 
 fn port() -> u16 {
     5432
+}
+
+fn most_lag() -> u64 {
+    1 << 20
 }
 
 fn superuser() -> String {
@@ -193,6 +200,7 @@ impl PatroniFile {
             always: self.access.always.clone(),
             open: self.access.open.clone(),
             standby: serde_json::to_value(body).unwrap_or_default(),
+            most_lag: self.patroni.maximum_lag_on_failover,
         }
     }
 }

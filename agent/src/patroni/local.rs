@@ -119,8 +119,11 @@ impl Local {
         let refusing =
             matches!(&trouble, LocalError::Refused(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW));
         let absent = matches!(&trouble, LocalError::Refused(error) if error.code().is_none());
-        let database = if refusing || absent { self.down().await } else { Database::Unknown };
-        let told = matches!(database, Database::Unknown).then(|| chain(&trouble));
+        let down = if refusing || absent { self.down().await } else { Err(trouble) };
+        let (database, told) = match down {
+            Ok(database) => (database, None),
+            Err(error) => (Database::Unknown, Some(chain(&error))),
+        };
         Seen { database, access: Access::Other, loaded: 0.0, sessions: BTreeSet::new(), trouble: told }
     }
 
@@ -150,20 +153,14 @@ impl Local {
     }
 
     /// How it is when it takes no sessions.
-    async fn down(&self) -> Database {
-        let control = match self.control().await {
-            Ok(control) => control,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "the database's state cannot be read");
-                return Database::Unknown;
-            }
-        };
-        match (self.runs(), control.state.as_str()) {
+    async fn down(&self) -> Result<Database, LocalError> {
+        let control = self.control().await?;
+        Ok(match (self.runs(), control.state.as_str()) {
             // It is going down, or was just killed and starts over.
             (true, "in production" | "shutting down") => Database::Unknown,
             (true, _) => Database::Starting,
             (false, state) => Database::Stopped { clean: state == "shut down", checkpoint: control.checkpoint },
-        }
+        })
     }
 
     /// Whether a postmaster has this data. What a power-off left of its file says nothing.
@@ -244,6 +241,8 @@ pub(super) struct Control {
     state: String,
     checkpoint: u64,
     pub(super) timeline: u32,
+    /// Bytes in a segment of the log.
+    pub(super) segment: u64,
 }
 
 impl Control {
@@ -256,6 +255,7 @@ impl Control {
             state: field("Database cluster state")?,
             checkpoint: lsn(&field("Latest checkpoint location")?)?,
             timeline: field("Latest checkpoint's TimeLineID")?.parse().ok()?,
+            segment: field("Bytes per WAL segment")?.parse().ok()?,
         })
     }
 }
@@ -293,8 +293,10 @@ mod tests {
         let said = "Database cluster state:               shut down\n\
                     Latest checkpoint location:           1/3000028\n\
                     Latest checkpoint's REDO location:    1/3000000\n\
-                    Latest checkpoint's TimeLineID:       2\n";
-        let expected = Control { state: "shut down".to_owned(), checkpoint: 0x1_0300_0028, timeline: 2 };
+                    Latest checkpoint's TimeLineID:       2\n\
+                    Bytes per WAL segment:                16777216\n";
+        let expected =
+            Control { state: "shut down".to_owned(), checkpoint: 0x1_0300_0028, timeline: 2, segment: 16 << 20 };
         assert_eq!(Control::parse(said), Some(expected));
         assert_eq!(Control::parse("nothing"), None);
         assert_eq!((lsn("0/10"), lsn("x/10"), lsn("10")), (Some(16), None, None));

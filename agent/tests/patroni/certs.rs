@@ -29,7 +29,7 @@ fn certificate(folder: &Path, issuer: &CertifiedIssuer<'static, KeyPair>, name: 
 }
 
 /// Writes them all into a folder. The names of those for databases are the roles that they are for.
-pub fn write(folder: &Path) {
+pub(crate) fn write(folder: &Path) {
     let data = authority(folder, "data-ca");
     certificate(folder, &data, "rest");
     let replication = authority(folder, "replication-ca");

@@ -24,13 +24,13 @@ struct Says {
 
 /// The gate of one site.
 #[derive(Clone)]
-pub struct Gate {
+pub(crate) struct Gate {
     says: Arc<Mutex<Says>>,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Gate {
-    pub fn start(certs: &Path) -> Self {
+    pub(crate) fn start(certs: &Path) -> Self {
         let chain = CertificateDer::pem_file_iter(certs.join("gate.crt")).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(certs.join("gate.key")).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -53,11 +53,11 @@ impl Gate {
     }
 
     /// Whether it is active, and holds the group, under which token.
-    pub fn say(&self, active: bool, promotable: bool, token: Token) {
+    pub(crate) fn say(&self, active: bool, promotable: bool, token: Token) {
         *self.says.lock().unwrap() = Says { active, promotable, token };
     }
 
-    pub fn is_active(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         self.says.lock().unwrap().active
     }
 }

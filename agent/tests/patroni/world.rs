@@ -16,10 +16,10 @@ use tandem_core::failover::{Role, Token};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-pub const GROUP: &str = "hall";
+pub(crate) const GROUP: &str = "hall";
 const PATRONI: &str = include_str!("patroni.yml");
 /// How long anything may take on a machine that is busy with other things.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A port that nobody listens at.
 fn port() -> u16 {
@@ -27,10 +27,10 @@ fn port() -> u16 {
 }
 
 /// One member: a database, its Patroni and its agent.
-pub struct Member {
-    pub name: String,
-    pub folder: PathBuf,
-    pub port: u16,
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) port: u16,
     rest: u16,
     agent: u16,
     patroni: Option<Process>,
@@ -38,31 +38,32 @@ pub struct Member {
 }
 
 /// One site.
-pub struct Site {
-    pub name: &'static str,
+pub(crate) struct Site {
+    pub(crate) name: &'static str,
     folder: PathBuf,
     etcd_ports: (u16, u16),
     etcd: Option<Process>,
-    pub gate: Gate,
-    pub members: Vec<Member>,
+    pub(crate) gate: Gate,
+    pub(crate) members: Vec<Member>,
     /// Where clients find whoever leads.
-    pub entry: u16,
+    pub(crate) entry: u16,
     /// Where the other site does.
     link: u16,
     /// Whether that way is cut.
-    pub cut: watch::Sender<bool>,
+    pub(crate) cut: watch::Sender<bool>,
 }
 
 /// All of it.
-pub struct World {
-    root: tempfile::TempDir,
+pub(crate) struct World {
     client: HttpsClient,
-    pub a: Site,
-    pub b: Site,
+    pub(crate) a: Site,
+    pub(crate) b: Site,
+    // Last: what runs in it has to be gone first.
+    root: tempfile::TempDir,
 }
 
 /// Waits until something is so.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut is: impl FnMut() -> F) -> T {
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut is: impl FnMut() -> F) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = is().await {
@@ -74,12 +75,12 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut is: impl Fn
 }
 
 impl Member {
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
     /// Asks the database as its superuser, over its socket.
-    pub fn psql(&self, database: &str, sql: &str) -> Result<String, String> {
+    pub(crate) fn psql(&self, database: &str, sql: &str) -> Result<String, String> {
         let (port, socket) = (self.port.to_string(), self.folder.join("run"));
         let mut psql = command(format!("{BIN}/psql"));
         psql.arg("-h").arg(socket).args(["-p", &port, "-d", database, "-U", "postgres", "-v", "ON_ERROR_STOP=1"]);
@@ -92,7 +93,7 @@ impl Member {
         process::kill_database(&self.data());
     }
 
-    pub fn patroni_log(&self) -> String {
+    pub(crate) fn patroni_log(&self) -> String {
         std::fs::read_to_string(self.folder.join("patroni.log")).unwrap_or_default()
     }
 }
@@ -221,7 +222,7 @@ impl Site {
     }
 
     /// As a loss of power: all at once, the gate files with it.
-    pub fn power_off(&mut self) {
+    pub(crate) fn power_off(&mut self) {
         self.gate.say(false, false, Token::default());
         self.etcd = None;
         for member in &mut self.members {
@@ -234,7 +235,7 @@ impl Site {
 
 impl World {
     /// Starts both: site a takes writes with so many members, site b follows with one. The database has the table of the ledger.
-    pub async fn start(members: usize) -> Self {
+    pub(crate) async fn start(members: usize) -> Self {
         let root = tempfile::Builder::new().prefix("tandem-pg").tempdir().unwrap();
         process::folder(root.path());
         let certs = root.path().join("certs");
@@ -299,12 +300,12 @@ impl World {
         world
     }
 
-    pub fn certs(&self) -> PathBuf {
+    pub(crate) fn certs(&self) -> PathBuf {
         self.root.path().join("certs")
     }
 
     /// Site a comes back alone: nothing tells it to do anything.
-    pub async fn power_on_a(&mut self) {
+    pub(crate) async fn power_on_a(&mut self) {
         let certs = self.certs();
         self.a.start_etcd(&certs);
         for at in 0..self.a.members.len() {
@@ -325,7 +326,7 @@ impl World {
     }
 
     /// The answer of the member that speaks for its site.
-    pub async fn state(&self, site: &Site) -> Option<Answer> {
+    pub(crate) async fn state(&self, site: &Site) -> Option<Answer> {
         for member in &site.members {
             if let Some((200, body)) = self.ask(member, None).await {
                 let answer: Answer = serde_json::from_value(body).unwrap();
@@ -338,13 +339,13 @@ impl World {
     }
 
     /// Waits until a site is something.
-    pub async fn becomes(&self, site: &Site, role: Role) -> Answer {
+    pub(crate) async fn becomes(&self, site: &Site, role: Role) -> Answer {
         let what = format!("site {} becomes {role:?}", site.name);
         until(&what, || async { self.state(site).await.filter(|answer| answer.state.role == role) }).await
     }
 
     /// Waits until one site takes writes and the other has everything.
-    pub async fn protected(&self) {
+    pub(crate) async fn protected(&self) {
         let (active, standby) = if self.a.gate.is_active() { (&self.a, &self.b) } else { (&self.b, &self.a) };
         self.becomes(active, Role::Active).await;
         until("the standby follows", || async {
@@ -356,7 +357,7 @@ impl World {
 
     /// As an operator's provider does it: every agent of the site is asked at once, again and again under the same token, until
     /// the one that speaks says that it is done.
-    pub async fn call(&self, site: &Site, call: Call, token: Token) -> Result<Answer, (u16, Value)> {
+    pub(crate) async fn call(&self, site: &Site, call: Call, token: Token) -> Result<Answer, (u16, Value)> {
         let body = json!(Order { group: GROUP.to_owned(), token, temporary: false });
         let began = Instant::now();
         loop {
@@ -379,7 +380,7 @@ impl World {
     }
 
     /// Leadership moves inside site a, as Patroni does it for whoever asks.
-    pub async fn switch_inside_a(&self, from: usize, to: usize) {
+    pub(crate) async fn switch_inside_a(&self, from: usize, to: usize) {
         let (from, to) = (&self.a.members[from], &self.a.members[to]);
         let body = json!({"leader": from.name, "candidate": to.name});
         let url = format!("https://127.0.0.1:{}/switchover", from.rest);
@@ -388,6 +389,15 @@ impl World {
             (status == 200).then_some(())
         })
         .await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the logs stay in {}", self.root.path().display());
+            self.root.disable_cleanup(true);
+        }
     }
 }
 

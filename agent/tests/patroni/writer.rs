@@ -11,14 +11,14 @@ use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// One that writes until it is stopped.
-pub struct Writer {
+pub(crate) struct Writer {
     told: Arc<Mutex<Vec<(i64, Instant)>>>,
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<()>,
 }
 
 /// How the application signs in.
-pub async fn sign_in(ca: &PathBuf, port: u16) -> Result<Client, tokio_postgres::Error> {
+pub(crate) async fn sign_in(ca: &PathBuf, port: u16) -> Result<Client, tokio_postgres::Error> {
     let connect = MakeRustlsConnect::new(tls::client(ca, None).unwrap());
     let mut config = Config::new();
     config.host("127.0.0.1").port(port).user("ledger").password("throw-away").dbname("app");
@@ -35,7 +35,7 @@ async fn write(client: &Client, number: i64) -> Result<(), tokio_postgres::Error
 }
 
 impl Writer {
-    pub fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let (told, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let places: Vec<(Gate, u16)> =
             [&world.a, &world.b].into_iter().map(|site| (site.gate.clone(), site.entry)).collect();
@@ -66,12 +66,12 @@ impl Writer {
     }
 
     /// How many it was told are kept.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.told.lock().unwrap().len()
     }
 
     /// Stops, and gives back the numbers that it was told are kept, and the longest time in which it was told of none.
-    pub async fn stop(self) -> (Vec<i64>, Duration) {
+    pub(crate) async fn stop(self) -> (Vec<i64>, Duration) {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap();
         let told = self.told.lock().unwrap();

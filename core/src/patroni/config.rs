@@ -35,7 +35,13 @@ pub struct Wanted {
     pub open: Vec<String>,
     /// The body of `standby_cluster`.
     pub standby: Value,
+    /// `maximum_lag_on_failover` of a cluster that takes writes, in bytes.
+    pub most_lag: u64,
 }
+
+/// That of a cluster that follows: any. Its members are compared with where the cluster's own leader once was; a former primary that
+/// was rewound is behind that, could not lead, and so would never be sent what it lacks.
+const ANY_LAG: u64 = (1 << 53) - 1;
 
 /// What is said to everybody else while the list is closed.
 const CLOSED: [&str; 2] = ["local all all reject", "host all all all reject"];
@@ -91,10 +97,15 @@ impl Wanted {
         match change {
             Change::Pause => json!({"pause": true}),
             Change::Close => json!({"postgresql": {"pg_hba": self.closed()}}),
-            Change::Follow => json!({"pause": null, "standby_cluster": self.standby}),
-            Change::Serve => {
-                json!({"pause": null, "standby_cluster": null, "postgresql": {"pg_hba": self.opened()}})
+            Change::Follow => {
+                json!({"pause": null, "standby_cluster": self.standby, "maximum_lag_on_failover": ANY_LAG})
             }
+            Change::Serve => json!({
+                "pause": null,
+                "standby_cluster": null,
+                "postgresql": {"pg_hba": self.opened()},
+                "maximum_lag_on_failover": self.most_lag,
+            }),
         }
     }
 

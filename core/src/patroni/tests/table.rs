@@ -178,6 +178,7 @@ fn wanted() -> Wanted {
         always: vec!["local all postgres peer".into()],
         open: vec!["hostssl app app all scram-sha-256".into()],
         standby: json!({"host": "10.0.0.1"}),
+        most_lag: 1 << 20,
     }
 }
 
@@ -199,6 +200,8 @@ fn the_configuration_is_read_as_it_is_written() {
             config[field] = value.clone();
         }
         assert_eq!(read(&config), becomes, "{change:?}");
+        let lag = config["maximum_lag_on_failover"].as_u64();
+        assert!(lag.is_none_or(|lag| (lag > 1 << 50) == becomes.standby), "who was rewound may lead what only follows");
     }
     assert_eq!(wanted.access(&["local  all postgres\tpeer", "hostssl app app all scram-sha-256"]), Access::Open);
     assert!(wanted.settings(&json!([])).is_err());
