@@ -75,9 +75,9 @@ lab-packages:
 	@scripts/ensure-packages $(LAB_PACKAGES)
 
 .PHONY: programs
-programs: build-packages ## build tandem, tandem-operator, tandem-api, tandem-agent and tandem-lab
+programs: build-packages ## build tandem, tandem-operator, tandem-api, tandem-agent, tandem-ledger and tandem-lab
 	$(call say,building the programs into $(BIN))
-	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-api -p tandem-agent -p tandem-lab
+	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-api -p tandem-agent -p tandem-ledger -p tandem-lab
 	@ln -sf tandem $(BIN)/kubectl-tandem && ln -sf tandem $(BIN)/kubectl_complete-tandem
 
 .PHONY: control-plane

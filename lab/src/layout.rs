@@ -1,6 +1,6 @@
 //! Where a lab keeps what: everything is below one folder, so that removing it removes all.
 
-use crate::plan::{IMAGES, PEOPLE, Plan};
+use crate::plan::{IMAGES, METRO, PEOPLE, Plan};
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -154,8 +154,8 @@ impl Layout {
             gone(fs::remove_file(path))?;
         }
         gone(fs::remove_dir_all(self.people()))?;
-        for place in plan.places() {
-            let entries = match fs::read_dir(self.place(&place.name)) {
+        for place in plan.places().iter().map(|place| place.name.as_str()).chain([METRO]) {
+            let entries = match fs::read_dir(self.place(place)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 entries => entries?,
             };

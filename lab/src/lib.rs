@@ -13,6 +13,7 @@ pub mod claim;
 pub mod clock;
 pub mod command;
 pub mod control;
+pub mod entry;
 pub mod flags;
 pub mod forward;
 pub mod images;

@@ -12,10 +12,11 @@ pub use serve::run;
 use crate::api;
 use crate::clock::WrongClock;
 use crate::control::{ProgramStatus, Reply, Status};
+use crate::entry::{self, Entry};
 use crate::forward::{self, Forward};
 use crate::layout::Layout;
 use crate::network::{self, Cut};
-use crate::plan::{Place, Plan};
+use crate::plan::{METRO, Place, Plan};
 use crate::postgres::{self, Databases};
 use crate::process::ProcessId;
 use crate::programs::{PostgresPrograms, Programs};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub databases: Databases,
     /// What these run with; needed where there are any.
     pub postgres: Option<PostgresPrograms>,
+    /// What is reached through the city's entry; without any, there is no entry.
+    pub entries: Vec<Entry>,
     /// The process without which the lab is not wanted any more.
     pub until: Option<ProcessId>,
 }
@@ -228,13 +231,24 @@ impl Supervisor {
             let target = SocketAddrV4::new(place.operator(replica), 8_443);
             lead(format!("{}/operator-{replica}", place.name), target)
         });
-        let Settings { plan, databases, .. } = &self.settings;
-        let databases = databases.reached(plan, place).into_iter().map(|(name, target)| lead(name, target));
+        let Settings { plan, databases, entries, .. } = &self.settings;
+        let reached = databases.reached(plan, place).into_iter().chain(entry::inside(entries, place));
+        let reached = reached.map(|(name, target)| lead(name, target));
         let forwards: Vec<Forward> =
-            forwards.into_iter().chain(api).chain([hook]).chain(replicas).chain(databases).flatten().collect();
+            forwards.into_iter().chain(api).chain([hook]).chain(replicas).chain(reached).flatten().collect();
         let opened = forward::open(&place.namespace, &forwards)
             .map_err(doing(format!("opening the ports that lead into {}", place.name)))?;
         lock(&self.forwards).insert(place.name.clone(), opened);
+        Ok(())
+    }
+
+    /// Opens the loopback ports that lead to the city's entry.
+    fn open_entry(&self) -> Result<(), SupervisorError> {
+        let Settings { plan, entries, .. } = &self.settings;
+        let forwards = entry::forwards(entries, &lock(&self.state).ports);
+        let opened = forward::open(&plan.namespace(METRO), &forwards)
+            .map_err(doing("opening the ports that lead to the city's entry"))?;
+        lock(&self.forwards).insert(METRO.to_owned(), opened);
         Ok(())
     }
 

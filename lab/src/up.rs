@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tandem_lab::control::{ControlError, Reply, Request, ask};
+use tandem_lab::entry::Entry;
 use tandem_lab::layout::Layout;
-use tandem_lab::plan::Plan;
+use tandem_lab::plan::{METRO, Plan};
 use tandem_lab::postgres::{Databases, DatabasesError};
 use tandem_lab::process::ProcessId;
 use tandem_lab::progress::{Progress, Step};
@@ -40,7 +41,7 @@ pub(super) struct UpArgs {
     #[arg(long)]
     no_operators: bool,
     /// Start Kubernetes and the arbiter alone, with nothing of Tandem in them: the chart then brings all of it. 仅启动集群与仲裁
-    #[arg(long, conflicts_with_all = ["import", "data", "automatic", "settings"])]
+    #[arg(long, conflicts_with_all = ["import", "data", "automatic", "settings", "entries"])]
     bare: bool,
     /// Start no agencies' API, and no issuer of tokens for it. 不启动单位 API
     #[arg(long)]
@@ -69,6 +70,10 @@ pub(super) struct UpArgs {
     /// The TTL of the plain cluster, in seconds.
     #[arg(long, requires = "spread_postgres", default_value_t = 30, value_name = "SECONDS")]
     spread_ttl: u32,
+    /// Run HAProxy before both sites, as the city's entry: it sends what comes for a failover group to a Service at the site that holds
+    /// the group. The host's port for it is `entry/GROUP` in state.json. May be given several times. 全市统一入口
+    #[arg(long = "entry", conflicts_with = "no_operators", value_name = "GROUP=NAMESPACE/SERVICE:PORT")]
+    entries: Vec<Entry>,
     /// Import an inventory and wait until all of it is Ready in both sites.
     #[arg(long, value_name = "CSV")]
     import: Option<PathBuf>,
@@ -128,6 +133,7 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
         data: given.data.clone(),
         postgres: if databases.is_empty() { None } else { Some(programs::find_postgres()?) },
         databases,
+        entries: given.entries.clone(),
         until: given.until()?,
     };
     claim::take(&plan, layout)?;
@@ -211,6 +217,9 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     if given.spread_postgres {
         arguments.extend(["--spread-postgres".into(), "--spread-ttl".into(), given.spread_ttl.to_string().into()]);
     }
+    for entry in &given.entries {
+        arguments.extend(["--entry".into(), entry.to_string().into()]);
+    }
     if given.bare {
         arguments.push("--bare".into());
     }
@@ -278,6 +287,7 @@ fn clear(layout: &Layout, plan: &Plan) -> std::io::Result<()> {
     gone(fs::remove_file(layout.socket()))?;
     gone(fs::remove_dir_all(layout.people()))?;
     gone(fs::remove_dir_all(layout.images()))?;
+    gone(fs::remove_dir_all(layout.place(METRO)))?;
     for place in plan.places() {
         gone(fs::remove_dir_all(layout.place(&place.name)))?;
     }

@@ -7,7 +7,7 @@ use crate::control::Reply;
 use crate::forward::free_ports;
 use crate::plan::WITNESS;
 use crate::process::Program;
-use crate::{api, install, kubeconfig, network, pki, postgres, site};
+use crate::{api, entry, install, kubeconfig, network, pki, postgres, site};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, bare, operators, api, data, databases, .. } =
+        let super::Settings { plan, layout, programs, bare, operators, api, data, databases, entries, .. } =
             self.settings.clone();
         let places = plan.places();
 
@@ -61,8 +61,9 @@ impl Supervisor {
         let reached = api.then(|| api::addresses(&plan, &ports));
         for place in &places {
             let (operators, data) = (operators.as_deref(), data.as_deref());
-            let prepared = site::prepare(&plan, &layout, &programs, place, operators, data, reached.as_ref())
+            let mut prepared = site::prepare(&plan, &layout, &programs, place, operators, data, reached.as_ref())
                 .map_err(doing(format!("writing the configuration of {}", place.name)))?;
+            entry::lead_in(&mut prepared, place, &entries);
             lock(&self.programs).insert(place.name.clone(), prepared);
             self.open_forwards(place)?;
         }
@@ -143,6 +144,14 @@ impl Supervisor {
             }
             done();
         }
+        if !entries.is_empty() {
+            let done = self.begin("the city's entry (HAProxy before both sites)");
+            let settings = operators.as_deref().unwrap_or_default();
+            let program = entry::prepare(&plan, &layout, &programs, &entries, settings);
+            self.launch(&[program.map_err(doing("writing the configuration of the city's entry"))?]);
+            self.open_entry()?;
+            done();
+        }
         if api {
             let done = self.begin("the agencies' API (a replica a site) and the issuer of its tokens");
             for programs in prepared.values() {
@@ -163,7 +172,7 @@ impl Supervisor {
 
     /// A loopback port for everything that leads into a place, by what it leads to.
     fn ports(&self) -> Result<BTreeMap<String, u16>, SupervisorError> {
-        let super::Settings { plan, api, data, databases, .. } = &self.settings;
+        let super::Settings { plan, api, data, databases, entries, .. } = &self.settings;
         let mut names: Vec<String> = plan.places().iter().map(|place| format!("{}/arbiter", place.name)).collect();
         let programs = ["kube-apiserver", "operator-0", "operator-1"].into_iter().chain(data.as_ref().map(|_| "hook"));
         names.extend(programs.flat_map(|program| plan.sites.iter().map(move |site| format!("{site}/{program}"))));
@@ -172,6 +181,7 @@ impl Supervisor {
         }
         let reached = |place| databases.reached(plan, &place).into_iter().map(|(name, _)| name);
         names.extend(plan.places().into_iter().flat_map(reached));
+        names.extend(entry::port_names(entries, plan));
         let ports = free_ports(names.len()).map_err(doing("asking for ports"))?;
         Ok(names.into_iter().zip(ports).collect())
     }

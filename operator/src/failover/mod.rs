@@ -8,6 +8,7 @@
 //! - `orders` says which executions there are to be, and whose turn it is;
 //! - `picture` puts what is known together, `driver` asks the machine, `carry` sends transactions, `effects` makes calls;
 //! - `holds` brings annotations and the arbiter's holds together;
+//! - `reports` keeps a report on what has ended;
 //! - `collect` removes what is over and old;
 //! - `said` keeps what is said of each group.
 
@@ -22,6 +23,7 @@ mod holds;
 mod orders;
 mod peers;
 mod picture;
+mod reports;
 mod requests;
 mod room;
 mod said;
@@ -37,6 +39,7 @@ pub use groups::run_groups;
 pub use holds::run_holds;
 pub use orders::is_automatic;
 pub use peers::{Peers, run_peers};
+pub use reports::run_reports;
 pub use requests::{run_requests, watch_requests};
 pub use said::{GroupNote, GroupNotes};
 pub use strengths::{Provisioned, Strengths};
