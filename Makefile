@@ -23,7 +23,8 @@ RUNNER := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 # What the build, and what the lab, need of Debian. A python3 or kubectl that is there already, from wherever, is left alone.
 unless = $(if $(shell command -v $(1) 2>/dev/null),,$(2))
 BUILD_PACKAGES := gcc libc6-dev make protobuf-compiler libprotobuf-dev $(call unless,python3,python3)
-LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux libfaketime $(call unless,kubectl,kubernetes-client)
+LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux libfaketime patroni postgresql-15 haproxy \
+	$(call unless,kubectl,kubernetes-client)
 
 # What is said may have two commas.
 comma := ,
@@ -48,7 +49,7 @@ help: ## list the targets
 .PHONY: up
 up: root programs control-plane ## start two data centres, with the city's agencies in them and their API
 	$(call say,starting the lab in $(LAB) and importing $(INVENTORY))
-	@$(SUDO) $(BIN)/tandem-lab up --dir $(LAB) --automatic --import $(INVENTORY)
+	@$(SUDO) $(BIN)/tandem-lab up --dir $(LAB) --automatic --postgres service-hall --postgres data-hub --import $(INVENTORY)
 
 .PHONY: status
 status: ## show the lab's places, programs and faults

@@ -224,8 +224,11 @@ fn needs_root() -> Box<dyn std::error::Error> {
     format!("{why}; mend it: run it with sudo: sudo {program} … (需要 root 权限，请使用 sudo)").into()
 }
 
+/// Whoever waits for a program asks one that does not answer yet, again and again; that is no error.
+const FILTER: &str = "info,kube_client::client::builder=off";
+
 fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 

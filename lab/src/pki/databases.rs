@@ -103,7 +103,8 @@ fn plain(layout: &Layout, place: &Place, site: bool, authority: &Authority) -> R
     for name in ["database-ca", "databases-ca", "replication-ca"] {
         authority.write(&shared, name)?;
     }
-    authority.issue(&shared, "etcd", &addressed(&place.name, &[place.plain_store()]))?;
+    // Connections to other places come from the arbiter's address, and a member takes peers only from one in their certificate.
+    authority.issue(&shared, "etcd", &addressed(&place.name, &[place.plain_store(), place.arbiter()]))?;
     if site {
         for user in FOLLOWERS {
             authority.issue(&shared, user, &Subject::user(user, None))?;

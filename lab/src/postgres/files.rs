@@ -115,8 +115,8 @@ impl Patroni<'_> {
             "data_dir": own("data"),
             "bin_dir": self.bin,
             "pgpass": own("pgpass"),
+            // As `postgres` by its socket; as `replicator` it has a certificate, and no name of the machine's.
             "use_unix_socket": true,
-            "use_unix_socket_repl": true,
             "authentication": {
                 "superuser": {"username": USER},
                 "replication": replicates("replicator"),

@@ -277,6 +277,10 @@ mod tests {
             own: "/root/programs".into(),
         };
         let postgres = PostgresPrograms { patroni: "/p".into(), bin: "/b".into(), haproxy: "/h".into() };
+        for place in plan.places() {
+            // As certificates make it.
+            Layout::private_dir(&layout.postgres(&place.name)).unwrap();
+        }
         let all = prepare(&plan, &layout, &programs, &postgres, &databases).unwrap();
         let names = |place: &str| -> Vec<String> {
             let Prepared { stores, members } = &all[place];
