@@ -13,9 +13,9 @@ use tandem_core::balancer::{Description, Problem, haproxy};
 const EXAMPLES: &str = concat!(
     "\
 Examples:
-  tandem balancer haproxy --file balancer.yaml                                   look at it / 查看
-  tandem balancer haproxy --file balancer.yaml --out /etc/haproxy/haproxy.cfg    write it / 写入
-  haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy             check it and take it up / 检查并生效
+  tandem balancer haproxy -f balancer.yaml                      look at it / 查看
+  tandem balancer haproxy -f balancer.yaml --out haproxy.cfg    write it / 写入
+  haproxy -c -f haproxy.cfg                                     check it, then reload / 检查后重新加载
 
 balancer.yaml, the least of it (docs/balancer.md has every field):
 
