@@ -149,10 +149,7 @@ async fn the_file_the_types_and_the_service_say_the_same() {
     let all = json!({"epoch": 5, "from": 1, "to": 2, "transactions": 1, "firstCommit": time, "lastCommit": time});
     let dropped: Dropped = serde_json::from_value(all.clone()).unwrap();
     assert_eq!(json!(dropped), all);
-    assert_eq!(
-        all.as_object().unwrap().len(),
-        schemas["Dropped"]["properties"].as_object().unwrap().len()
-    );
+    assert_eq!(all.as_object().unwrap().len(), schemas["Dropped"]["properties"].as_object().unwrap().len());
     for role in [Role::Active, Role::Quiesced, Role::Standby, Role::Fenced, Role::Unknown] {
         let state = State {
             role,

@@ -9,7 +9,8 @@ use crate::config::{Config, TlsFiles};
 use crate::context::{Context, Dropped, Queues, at_rest};
 use crate::controllers::{Blocked, is_shared_namespace, own_data_centre, provision};
 use crate::failover::{
-    GroupNotes, Strengths, run_collection, run_driver, run_groups, run_holds, run_peers, run_reports, run_requests, watch_requests,
+    GroupNotes, Strengths, run_collection, run_driver, run_groups, run_holds, run_peers, run_reports, run_requests,
+    watch_requests,
 };
 use crate::findings::run_findings;
 use crate::gate::{GateState, run_gate_feed};

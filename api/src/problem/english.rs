@@ -93,9 +93,11 @@ pub(super) fn detail(problem: &Problem) -> String {
             format!("there is nothing here in a form that Accept names; there are {}", known.join(", "))
         }
         Problem::NotInForce(gap) => gap.sentence(Language::English),
-        Problem::NoReport => "There is no report on this failover: one is written some seconds after it has ended, and none of what was \
+        Problem::NoReport => {
+            "There is no report on this failover: one is written some seconds after it has ended, and none of what was \
                               refused. Follow it until then."
-            .to_owned(),
+                .to_owned()
+        }
         Problem::Unfinished => {
             "the body ended before it was complete; send it again with the same Idempotency-Key".to_owned()
         }

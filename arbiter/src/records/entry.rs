@@ -177,8 +177,12 @@ mod tests {
     fn a_journal_that_grew_too_large_is_refused_before_it_is_sent() {
         let mut large = journal("x1", "g");
         let note = "x".repeat(JOURNAL_BYTES / 2);
-        let evidence =
-            Evidence { note, ..Journal::new(("x1", "g"), ExecutionKind::Drill, ("a", "b"), 1, jiff::Timestamp::UNIX_EPOCH).evidence.remove(0) };
+        let evidence = Evidence {
+            note,
+            ..Journal::new(("x1", "g"), ExecutionKind::Drill, ("a", "b"), 1, jiff::Timestamp::UNIX_EPOCH)
+                .evidence
+                .remove(0)
+        };
         large.evidence = vec![evidence.clone(), evidence];
         assert!(matches!(Entry::first(large), Err(EntryError::TooLarge { bytes }) if bytes > JOURNAL_BYTES));
     }

@@ -13,7 +13,9 @@ use tandem_core::policy::Version;
 use tandem_core::sync::{Record, spec_hash};
 
 use super::{Move, Op, SpecChange, Txn};
-use crate::records::{ConflictRecord, Entry, Hold, HoldRecord, Key, PREFIX, PendingRecord, ReportRecord, RequestRecord, Versioned};
+use crate::records::{
+    ConflictRecord, Entry, Hold, HoldRecord, Key, PREFIX, PendingRecord, ReportRecord, RequestRecord, Versioned,
+};
 
 /// Who acts, and when: what a transaction does not say itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

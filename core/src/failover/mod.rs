@@ -33,7 +33,9 @@ mod tests;
 pub use decision::{Action, Decision, Effect, EffectKind, Transaction};
 pub use expectation::{Expectation, StepExpectation, expectation};
 pub use facts::{Dropped, Facts, Failures, Incident, Risk, Silent, Stood};
-pub use gates::{Exposure, approvals_lacking, approvals_needed, distinct_approvers, exposure, planned, rpo_gate, unplanned};
+pub use gates::{
+    Exposure, approvals_lacking, approvals_needed, distinct_approvers, exposure, planned, rpo_gate, unplanned,
+};
 pub use journal::{Approval, Evidence, ExecutionKind, Journal, Outcome, Side, Step, Token};
 pub use machine::step;
 pub use observation::{

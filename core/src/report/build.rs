@@ -4,14 +4,13 @@ use jiff::Timestamp;
 use tandem_crds::{FailoverType, Why};
 
 use super::document::{
-    Consent, Event, FailoverReport, Given, GroupReport, GroupResult, Measure, StepReport, VERSION, Waited, Wave, Written,
+    Consent, Event, FailoverReport, Given, GroupReport, GroupResult, Measure, StepReport, VERSION, Waited, Wave,
+    Written,
 };
 use super::served::{between, without_service};
 use super::sources::{Asked, Move, Sources};
 use super::{fence, loss, next};
-use crate::failover::{
-    Evidence, ExecutionKind, Incident, Journal, Outcome, Request, Side, Step, approvals_needed,
-};
+use crate::failover::{Evidence, ExecutionKind, Incident, Journal, Outcome, Request, Side, Step, approvals_needed};
 use crate::policy::Text;
 
 impl FailoverReport {
@@ -149,11 +148,27 @@ fn timeline(asked: &Asked, journals: &[&Journal]) -> Vec<Event> {
     let at = |step: Step| journals.iter().filter_map(move |journal| of(journal, step));
     let began = |step: Step| at(step).map(|evidence| evidence.begun);
     tell(began(Step::Validating).min(), "the first group began".into(), "第一个组开始".into());
-    tell(began(Step::Quiescing).filter(|_| asked.kind != ExecutionKind::Failover).min(), format!("{from} began to refuse writers"), format!("{from} 开始拒绝写入"));
+    tell(
+        began(Step::Quiescing).filter(|_| asked.kind != ExecutionKind::Failover).min(),
+        format!("{from} began to refuse writers"),
+        format!("{from} 开始拒绝写入"),
+    );
     let fenced = at(Step::Fencing).filter(|evidence| evidence.outcome == Some(Outcome::Done));
-    tell(fenced.filter_map(|evidence| evidence.ended).min(), format!("the first group was fenced at {from}"), format!("第一个组在 {from} 被隔离"));
-    tell(began(Step::EpochCommitted).min(), format!("{to} held the first group under its new epoch"), format!("{to} 以新纪元持有第一个组"));
-    tell(began(Step::Completed).min(), format!("the first group was served at {to}"), format!("第一个组在 {to} 提供服务"));
+    tell(
+        fenced.filter_map(|evidence| evidence.ended).min(),
+        format!("the first group was fenced at {from}"),
+        format!("第一个组在 {from} 被隔离"),
+    );
+    tell(
+        began(Step::EpochCommitted).min(),
+        format!("{to} held the first group under its new epoch"),
+        format!("{to} 以新纪元持有第一个组"),
+    );
+    tell(
+        began(Step::Completed).min(),
+        format!("the first group was served at {to}"),
+        format!("第一个组在 {to} 提供服务"),
+    );
     let last = began(Step::Completed).max().filter(|_| at(Step::Completed).count() > 1);
     tell(last, format!("the last group was served at {to}"), format!("最后一个组在 {to} 提供服务"));
     tell(began(Step::RolledBack).max(), "the last group was taken back".into(), "最后一个组被撤回".into());
@@ -231,9 +246,9 @@ fn epoch_after(journal: &Journal) -> Option<u64> {
 
 fn step(evidence: &Evidence, journal: &Journal, revision: i64) -> StepReport {
     let facts = &evidence.facts;
-    // What the journal's last entry told is known by the revision at which it stands.
+    // What the journal's last entry told first is known by the revision at which it stands.
+    let last = journal.is_traced().then_some(revision);
     let skipped = matches!(evidence.outcome, Some(Outcome::SkippedNoData | Outcome::SkippedUnreachable));
-    let last = journal.evidence.last() == Some(evidence);
     StepReport {
         step: evidence.step.code().to_owned(),
         began: evidence.begun,
@@ -241,8 +256,8 @@ fn step(evidence: &Evidence, journal: &Journal, revision: i64) -> StepReport {
         took_millis: evidence.ended.filter(|_| !skipped).map(|ended| between(evidence.begun, ended)),
         outcome: evidence.outcome.map(|outcome| format!("{outcome:?}")).unwrap_or_default(),
         note: evidence.note.clone(),
-        began_revision: facts.begun_revision.or(last.then_some(revision)),
-        ended_revision: facts.ended_revision.or_else(|| evidence.ended.and(last.then_some(revision))),
+        began_revision: facts.begun_revision.or(last),
+        ended_revision: facts.ended_revision.or_else(|| evidence.ended.and(last)),
         token: facts.token,
         failures: facts.failures.clone(),
         source: facts.source,

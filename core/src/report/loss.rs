@@ -68,7 +68,9 @@ fn not_moved(journal: &Journal) -> Loss {
     let touched = of(journal, Step::Quiescing).is_some() || of(journal, Step::Fencing).is_some();
     if journal.step == Step::RolledBack && touched && !restored {
         let because = Text::new(
-            format!("The move was ended before {from} was restored; what became of its data is told by the execution that followed."),
+            format!(
+                "The move was ended before {from} was restored; what became of its data is told by the execution that followed."
+            ),
             format!("{from} 恢复之前，此次切换即被终止；其数据的结果见后续的切换。"),
         );
         return verdict(Verdict::Unknown, because);
@@ -112,10 +114,7 @@ fn planned(journal: &Journal) -> Loss {
 }
 
 fn no_data() -> Loss {
-    verdict(
-        Verdict::NoData,
-        Text::new("The group has no data that Tandem moves.", "该组没有由 Tandem 移动的数据。"),
-    )
+    verdict(Verdict::NoData, Text::new("The group has no data that Tandem moves.", "该组没有由 Tandem 移动的数据。"))
 }
 
 fn unplanned(journal: &Journal, wanted: &Wanted) -> Loss {
@@ -165,7 +164,9 @@ fn found(from: &str, dropped: &Dropped) -> Text {
             format!("{from} 已恢复，丢弃了 {count} 个事务，位置 {common} 至 {to}"),
         ),
         None => (
-            format!("{from} came back and dropped what lay between positions {common} and {to}; it did not count transactions"),
+            format!(
+                "{from} came back and dropped what lay between positions {common} and {to}; it did not count transactions"
+            ),
             format!("{from} 已恢复，丢弃了位置 {common} 至 {to} 之间的内容，未统计事务数"),
         ),
     };

@@ -12,17 +12,18 @@ mod next;
 mod page;
 mod served;
 mod sources;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 mod words;
 
 pub use document::{
-    ApplicationReport, Consent, Event, FailoverReport, Fence, FenceState, Given, GroupReport, GroupResult, Loss, Measure,
-    StepReport, VERSION, Verdict, Waited, Wave, Written,
+    ApplicationReport, Consent, Event, FailoverReport, Fence, FenceState, Given, GroupReport, GroupResult, Loss,
+    Measure, StepReport, VERSION, Verdict, Waited, Wave, Written,
 };
 pub use loss::loss;
 pub use page::{STYLE, page};
 pub use served::without_service;
 pub use sources::{Asked, Move, Sources, Wanted};
+pub use tandem_crds::FailoverPhase;
 pub use text::text;

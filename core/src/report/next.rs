@@ -13,7 +13,9 @@ pub(super) fn next(report: &FailoverReport) -> Vec<Text> {
     let named = |wanted: &dyn Fn(&GroupReport) -> bool| names(report.groups.iter().filter(|group| wanted(group)));
     if let Some(groups) = named(&|group| matches!(group.result, GroupResult::TakenBack | GroupResult::NotBegun)) {
         next.push(Text::new(
-            format!("These did not move, for the reasons given: {groups}. Ask for them again once the reasons are gone."),
+            format!(
+                "These did not move, for the reasons given: {groups}. Ask for them again once the reasons are gone."
+            ),
             format!("以下组没有移动（原因见各组）：{groups}。原因消除后可再次发起。"),
         ));
     }

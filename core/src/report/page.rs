@@ -21,7 +21,12 @@ pub fn page(report: &FailoverReport, digest: Option<&str>) -> String {
     page.0.push_str(STYLE);
     page.0.push_str("</style></head>\n<body><main>");
     page.push(format_args!("<h1>{} <span>{}</span></h1>\n", Escaped(execution), report.kind.as_str()));
-    page.push(format_args!("<p class=\"whose\"><strong>{} → {}</strong> · {}</p>\n", Escaped(from), Escaped(to), report.phase.as_str()));
+    page.push(format_args!(
+        "<p class=\"whose\"><strong>{} → {}</strong> · {}</p>\n",
+        Escaped(from),
+        Escaped(to),
+        report.phase.as_str()
+    ));
     let by = if consent.automatic { "Tandem (automatic 自动)" } else { &consent.by };
     page.push(format_args!("<dl>"));
     page.fact(&Text::new("Asked by", "发起人"), by);
@@ -49,11 +54,7 @@ pub fn page(report: &FailoverReport, digest: Option<&str>) -> String {
     for group in &report.groups {
         one(&mut page, group);
     }
-    page.push(format_args!(
-        "<p class=\"foot\">{} · {}",
-        Escaped(&report.written.site),
-        time(report.written.at)
-    ));
+    page.push(format_args!("<p class=\"foot\">{} · {}", Escaped(&report.written.site), time(report.written.at)));
     if let Some(digest) = digest {
         page.push(format_args!(" · SHA-256 <code>{}</code>", Escaped(digest)));
     }
@@ -127,7 +128,10 @@ fn applications(page: &mut Page, group: &GroupReport) {
     if group.applications.is_empty() {
         return;
     }
-    page.table(&[("Application", "应用"), ("Served since", "自何时提供服务"), ("Ready", "就绪"), ("Why not", "未就绪原因")], "applications");
+    page.table(
+        &[("Application", "应用"), ("Served since", "自何时提供服务"), ("Ready", "就绪"), ("Why not", "未就绪原因")],
+        "applications",
+    );
     for application in &group.applications {
         page.push(format_args!(
             "<tr><th scope=\"row\">{}/{}</th><td>{}</td><td>{}</td><td>{}</td></tr>\n",

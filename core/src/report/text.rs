@@ -63,7 +63,8 @@ pub(super) fn approved(report: &FailoverReport, language: Language) -> String {
         parts.push(format!("{} {}", say("needed:", "需要："), consent.wanted));
     }
     if let Some(loss) = consent.accept_data_loss {
-        let most = loss.max_seconds.map_or_else(|| say("any amount", "任意数量").to_owned(), |most| format!("{most} s"));
+        let most =
+            loss.max_seconds.map_or_else(|| say("any amount", "任意数量").to_owned(), |most| format!("{most} s"));
         parts.push(format!("{} {most}", say("consented to losing at most", "同意最多丢失")));
     }
     if consent.despite_not_ready {
@@ -81,7 +82,9 @@ pub(super) fn measure(measure: &Measure, language: Language) -> String {
     let unknown = say("not known", "未知");
     let measured = seconds_or(measure.measured_millis, unknown);
     match (measure.wanted_millis, measure.kept) {
-        (Some(wanted), Some(true)) => format!("{measured} ({} {})", say("wanted at most", "要求不超过"), seconds(wanted)),
+        (Some(wanted), Some(true)) => {
+            format!("{measured} ({} {})", say("wanted at most", "要求不超过"), seconds(wanted))
+        }
         (Some(wanted), Some(false)) => {
             format!("{measured} ({} {})", say("LONGER than the wanted", "超过要求的"), seconds(wanted))
         }
@@ -102,7 +105,11 @@ pub(super) fn loss(loss: &Loss, language: Language) -> String {
             None => say("found by position, not counted", "按位置查明，未计数"),
         },
         Verdict::Bounded => {
-            format!("{} {}", say("not known; not more than the last", "尚不清楚；不超过最后"), seconds(loss.at_most_millis.unwrap_or(0)))
+            format!(
+                "{} {}",
+                say("not known; not more than the last", "尚不清楚；不超过最后"),
+                seconds(loss.at_most_millis.unwrap_or(0))
+            )
         }
         Verdict::Unknown => say("not known", "未知"),
     };

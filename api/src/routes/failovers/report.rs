@@ -63,9 +63,9 @@ pub(crate) async fn get(
     if found.as_ref().is_some_and(|failover| owned.part_of(failover).is_none()) {
         return Err(Problem::NotFound);
     }
-    let execution = found.as_ref().map_or(name, |failover| {
-        failover.spec.idempotency_key.clone().unwrap_or_else(|| failover.name_any())
-    });
+    let execution = found
+        .as_ref()
+        .map_or(name, |failover| failover.spec.idempotency_key.clone().unwrap_or_else(|| failover.name_any()));
     let Some(whole) = state.coordination.report(&execution).await? else {
         return Err(if found.is_some() { Problem::NoReport } else { Problem::NotFound });
     };
@@ -105,7 +105,8 @@ fn answer(owned: &Owned, mut whole: Value, form: Form) -> Result<Response, Probl
     let mut response = match form {
         Form::Html => {
             let report = part.map_or_else(|| read(&whole), Ok)?;
-            ([(header::CONTENT_SECURITY_POLICY, POLICY.clone())], Html(page(&report, digest.as_deref()))).into_response()
+            ([(header::CONTENT_SECURITY_POLICY, POLICY.clone())], Html(page(&report, digest.as_deref())))
+                .into_response()
         }
         _ => match part {
             Some(part) => Json(ReportItem { report: part, sha256: None }).into_response(),

@@ -69,7 +69,10 @@ async fn offices_are_told_all_and_can_prove_it_unchanged() {
         let (status, headers, mut told) = api.get(role, BOTH).await;
         assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"), "{told}");
         let digest = told.as_object_mut().unwrap().remove("sha256").unwrap();
-        assert_eq!((digest.as_str(), &told), (Some(spec_hash(&told).as_str()), &serde_json::to_value(&written).unwrap()));
+        assert_eq!(
+            (digest.as_str(), &told),
+            (Some(spec_hash(&told).as_str()), &serde_json::to_value(&written).unwrap())
+        );
     }
     let (status, headers, page) = api.get(Auditor, &format!("{BOTH}?format=html")).await;
     let policy = headers["content-security-policy"].to_str().unwrap();

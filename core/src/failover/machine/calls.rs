@@ -50,7 +50,8 @@ pub(super) fn decide(at: At<'_>, kinds: &[EffectKind], because: Reason) -> (Deci
                 notes.extend((!note.is_empty()).then_some(note.as_str()));
                 if let Some(Answered { failures, .. }) = answered.filter(|answered| answered.failures.count > 0) {
                     let before = heard.failures.map_or(0, |failures| failures.count);
-                    heard.failures = Some(Failures { count: failures.count.saturating_add(before), ..failures.clone() });
+                    heard.failures =
+                        Some(Failures { count: failures.count.saturating_add(before), ..failures.clone() });
                 }
                 continue;
             }

@@ -270,7 +270,11 @@ impl At<'_> {
             _ => false,
         };
         if !same {
-            return Decision::transact(Transaction::PutJournal, self.journal.with_side(Some(side), self.now.wall), because);
+            return Decision::transact(
+                Transaction::PutJournal,
+                self.journal.with_side(Some(side), self.now.wall),
+                because,
+            );
         }
         match side {
             Side::NeedsHuman { why } => Decision::idle(because).alarming(why),

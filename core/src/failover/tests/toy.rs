@@ -112,7 +112,14 @@ impl World {
             stalled: false,
             beat: (1, now),
             dropped: None,
-            reported: Data { role, position: Some(100), lag: Some(s(0)), synchronous: false, since: now, dropped: None },
+            reported: Data {
+                role,
+                position: Some(100),
+                lag: Some(s(0)),
+                synchronous: false,
+                since: now,
+                dropped: None,
+            },
             memory: Memory::empty(s(0), &arbiter),
         };
         let sites = BTreeMap::from([(A, place(Role::Active)), (B, place(Role::Standby))]);
@@ -211,7 +218,8 @@ impl World {
                     (role, _) => ((role == Role::Standby).then_some(s(0)), now),
                 };
                 let position = Some(place.position);
-                place.reported = Data { role: place.role, position, lag, synchronous: false, since, dropped: place.dropped };
+                place.reported =
+                    Data { role: place.role, position, lag, synchronous: false, since, dropped: place.dropped };
             }
         }
     }

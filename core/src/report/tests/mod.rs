@@ -49,7 +49,12 @@ fn switchover() -> Journal {
             facts.token = Some(token(2)).filter(|_| step != Step::Validating);
             if step == Step::FinalSync {
                 facts.source = Some(Stood::answered(41));
-                facts.target = Some(Stood { role: Some(Role::Standby), position: Some(41), lag_millis: Some(0), age_millis: Some(12) });
+                facts.target = Some(Stood {
+                    role: Some(Role::Standby),
+                    position: Some(41),
+                    lag_millis: Some(0),
+                    age_millis: Some(12),
+                });
             }
         });
     }
@@ -70,20 +75,22 @@ fn failover() -> Journal {
     let journal = revised(&journal, &next.skipped(&skipped, Outcome::SkippedUnreachable, at(30_000)));
     let next = journal.advanced(Step::EpochCommitted, Outcome::Done, "heartbeats of dc-a unmoved", at(30_050));
     let journal = revised(&journal, &next).knowing(Step::Fencing, |facts| {
-        facts.silence = Some(Silent {
-            revision: 777,
-            unmoved_millis: 41_250,
-            take_over_millis: 10_000,
-            fence_after_millis: 7_000,
-        });
+        facts.silence =
+            Some(Silent { revision: 777, unmoved_millis: 41_250, take_over_millis: 10_000, fence_after_millis: 7_000 });
         facts.risk = Some(Risk {
             replication: Replication::Asynchronous,
             exposure_millis: Some(11_500),
             rpo_millis: 5_000,
             accepted: Some(AcceptDataLoss { max_seconds: Some(60) }),
         });
-        facts.source = Some(Stood { role: Some(Role::Active), position: Some(5_000), lag_millis: None, age_millis: Some(41_900) });
-        facts.target = Some(Stood { role: Some(Role::Standby), position: Some(4_000), lag_millis: Some(4_500), age_millis: Some(80) });
+        facts.source =
+            Some(Stood { role: Some(Role::Active), position: Some(5_000), lag_millis: None, age_millis: Some(41_900) });
+        facts.target = Some(Stood {
+            role: Some(Role::Standby),
+            position: Some(4_000),
+            lag_millis: Some(4_500),
+            age_millis: Some(80),
+        });
         facts.approvers = vec!["ann".into(), "bob".into()];
     });
     served(journal, 30_100)
@@ -97,13 +104,14 @@ fn served(mut journal: Journal, from: i64) -> Journal {
         (Step::Verifying, Step::Completed, 900),
         (Step::Completed, Step::Resyncing, 950),
     ] {
-        journal = revised(&journal, &journal.advanced(next, Outcome::Done, "", at(from + millis))).knowing(step, |facts| {
-            facts.token = Some(Token { epoch: 5, ..token(8) }).filter(|_| step != Step::EpochCommitted);
-            if step == Step::Promoting {
-                facts.target = Some(Stood::answered(4_100));
-                facts.failures = Some(Failures { count: 1, last: "no answer".into() });
-            }
-        });
+        journal =
+            revised(&journal, &journal.advanced(next, Outcome::Done, "", at(from + millis))).knowing(step, |facts| {
+                facts.token = Some(Token { epoch: 5, ..token(8) }).filter(|_| step != Step::EpochCommitted);
+                if step == Step::Promoting {
+                    facts.target = Some(Stood::answered(4_100));
+                    facts.failures = Some(Failures { count: 1, last: "no answer".into() });
+                }
+            });
     }
     journal
 }

@@ -18,7 +18,8 @@ fn each_journal_has_its_verdict() {
         .clone()
         .knowing(Step::Fencing, |facts| facts.risk.as_mut().unwrap().replication = Replication::NoData);
     let behind = planned.clone().knowing(Step::FinalSync, |facts| facts.target = Some(Stood::answered(40)));
-    let reported = planned.clone().knowing(Step::FinalSync, |facts| facts.source.as_mut().unwrap().age_millis = Some(1));
+    let reported =
+        planned.clone().knowing(Step::FinalSync, |facts| facts.source.as_mut().unwrap().age_millis = Some(1));
     let none_dropped = Dropped { from: 9, to: 9, transactions: Some(0), ..dropped() };
     for (name, journal, verdict) in [
         ("a switchover with its positions", &planned, Verdict::None),
@@ -68,7 +69,15 @@ fn how_the_source_was_fenced_is_told() {
     assert_eq!(fence.revision, Some(1_006), "the release: the entry that ended Fencing");
     assert!(fence.because.en.contains("1.4.900.5"), "{}", fence.because.en);
     let fence = one(&failover()).groups.remove(0).fence;
-    assert_eq!((fence.way.as_str(), fence.watched_revision, fence.unmoved_millis), ("silence", Some(777), Some(41_250)));
+    assert_eq!(
+        (fence.way.as_str(), fence.watched_revision, fence.unmoved_millis),
+        ("silence", Some(777), Some(41_250))
+    );
+    let mut older = failover();
+    older.evidence.iter_mut().for_each(|evidence| evidence.facts = Facts::default());
+    let fence = one(&older).groups.remove(0).fence;
+    assert_eq!((fence.state, fence.revision), (FenceState::Proven, None), "of a release that did not write it down");
+    assert!(one(&older).groups[0].steps.iter().all(|step| step.ended_revision.is_none()));
     let open = Journal::new(("x", "tax"), ExecutionKind::Failover, ("dc-a", "dc-b"), 4, at(0));
     assert_eq!(one(&open).groups[0].fence.state, FenceState::NotNeeded);
     let mut unproven = failover();
@@ -100,7 +109,9 @@ fn the_time_without_service_begins_with_the_last_sign_of_life() {
     let planned = one(&switchover()).rto;
     assert_eq!(planned.measured_millis, Some(800 - 40));
     let (mut waited, wall) = (switchover(), at(30));
-    waited.evidence.insert(1, Evidence { step: Step::AwaitingApproval, ended: Some(wall), ..waited.evidence[0].clone() });
+    waited
+        .evidence
+        .insert(1, Evidence { step: Step::AwaitingApproval, ended: Some(wall), ..waited.evidence[0].clone() });
     waited.evidence[0].ended = Some(at(-90_000));
     assert_eq!(one(&waited).rto.measured_millis, Some(800 - 30), "people took their time while the source served");
 }
