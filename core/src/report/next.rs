@@ -1,5 +1,7 @@
 //! What is to be done after a failover.
 
+use tandem_crds::FailoverType;
+
 use super::document::{FailoverReport, GroupReport, GroupResult, Verdict};
 use crate::policy::Text;
 
@@ -10,6 +12,10 @@ const NAMED: usize = 8;
 pub(super) fn next(report: &FailoverReport) -> Vec<Text> {
     let (from, to) = (&report.from, &report.to);
     let mut next = Vec::new();
+    // A rehearsal moves nothing, and says itself what failed.
+    if report.kind == FailoverType::Drill {
+        return next;
+    }
     let named = |wanted: &dyn Fn(&GroupReport) -> bool| names(report.groups.iter().filter(|group| wanted(group)));
     if let Some(groups) = named(&|group| matches!(group.result, GroupResult::TakenBack | GroupResult::NotBegun)) {
         next.push(Text::new(

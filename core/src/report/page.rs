@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use super::document::{FailoverReport, GroupReport};
-use super::text::{approved, details, epochs, fenced, loss, measure, result, time};
+use super::text::{approved, details, epochs, fenced, loss, measure, rehearsed, result, time};
 use super::words::seconds;
 use crate::failover::Language::{Chinese, English};
 use crate::policy::{Escaped, Text};
@@ -53,6 +53,10 @@ pub fn page(report: &FailoverReport, digest: Option<&str>) -> String {
     waves(&mut page, report);
     for group in &report.groups {
         one(&mut page, group);
+    }
+    if let Some(found) = rehearsed(report) {
+        page.title(&Text::new("What the rehearsal found", "演练结果"));
+        page.push(format_args!("<pre>{}</pre>\n", Escaped(found)));
     }
     page.push(format_args!("<p class=\"foot\">{} · {}", Escaped(&report.written.site), time(report.written.at)));
     if let Some(digest) = digest {

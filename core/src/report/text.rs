@@ -29,6 +29,10 @@ pub fn text(report: &FailoverReport, language: Language) -> String {
     for group in &report.groups {
         out.group(group);
     }
+    if let Some(found) = rehearsed(report) {
+        out.title(say("What the rehearsal found", "演练结果"));
+        out.line(format_args!("{found}"));
+    }
     if !report.next.is_empty() {
         out.title(say("What to do next", "后续工作"));
         for next in &report.next {
@@ -48,6 +52,11 @@ fn out_of<'a>(language: Language, en: &'a str, zh: &'a str) -> &'a str {
 /// A time as people read it, to the millisecond.
 pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
+}
+
+/// What a rehearsal found.
+pub(super) fn rehearsed(report: &FailoverReport) -> Option<String> {
+    serde_json::to_string_pretty(report.drill.as_ref()?).ok()
 }
 
 /// Who agreed, in a line.

@@ -41,6 +41,15 @@ fn for_programs() {
 }
 
 #[test]
+fn a_rehearsal_has_what_it_found_and_asks_for_no_move() {
+    let found = serde_json::json!({"groups": [{"name": "tax", "rtoMillis": 1200}]});
+    let drill = report(&asked(ExecutionKind::Drill), FailoverPhase::Completed, &[("tax", None)]);
+    let drill = FailoverReport { drill: Some(found), ..drill };
+    assert!(drill.next.is_empty() && drill.settled, "{:?}", drill.next);
+    assert!(text(&drill, Language::Chinese).contains("rtoMillis") && page(&drill, None).contains("<pre>"));
+}
+
+#[test]
 fn whatever_comes_from_an_object_is_escaped() {
     let page = page(&whole(), None);
     assert!(page.contains("dc-a lost &lt;power&gt; &amp; cooling") && !page.contains("<power>"));
