@@ -22,7 +22,8 @@ struct One {
     sessions: u32,
     /// Of them, those that were there when the gate file was closed. Later ones find it closed.
     old: u32,
-    gate_closed: bool,
+    /// By which fence. An agent closes it anew for each call.
+    gate_closed: Option<Order>,
     standing: Standing,
 }
 
@@ -62,7 +63,7 @@ impl Cluster {
             access_in_force: Access::Open,
             sessions: 0,
             old: 0,
-            gate_closed: false,
+            gate_closed: None,
             standing: Standing::default(),
         };
         Self {
@@ -97,7 +98,7 @@ impl Cluster {
             },
             access_in_force: one.access_in_force == self.settings.access,
             sessions: one.sessions,
-            gate_closed: one.gate_closed,
+            gate_closed: false,
             standing: one.standing,
         }
     }
@@ -158,7 +159,8 @@ impl Cluster {
     fn step(&mut self, at: usize, order: Order) -> bool {
         let fence = matches!(order, Order::Fence | Order::TemporaryFence);
         let mut picture = self.picture(at);
-        if fence && picture.gate_closed {
+        if fence && self.ones[at].gate_closed == Some(order) {
+            picture.gate_closed = true;
             picture.sessions = self.ones[at].old;
         }
         let step = next(order, &picture);
@@ -186,15 +188,12 @@ impl Cluster {
             }
             Next::Fence => {
                 let one = &mut self.ones[at];
-                (one.gate_closed, one.old) = (true, one.sessions);
+                (one.gate_closed, one.old) = (Some(order), one.sessions);
             }
             Next::Wait(_) => {}
             Next::Refuse(_) => return true,
             Next::Done => {
                 self.ones[at].standing = self.ones[at].standing.after(order);
-                if matches!(order, Order::Promote | Order::Resume) {
-                    self.ones[at].gate_closed = false;
-                }
                 return true;
             }
         }
@@ -238,6 +237,9 @@ impl Cluster {
 
     /// As the operators do it: every agent is asked until the one that speaks is done. Clients connect as they can.
     fn carry_out(&mut self, order: Order) -> Option<(Role, Option<u64>)> {
+        for one in &mut self.ones {
+            one.gate_closed = None;
+        }
         for _ in 0..60 {
             let done = [self.step(0, order), self.step(1, order)];
             self.happen(Event::Connect(0));
