@@ -87,7 +87,7 @@ impl Work {
             match step {
                 Next::Change(change) => {
                     if change == Change::Follow {
-                        service.keep_dropped(None)?;
+                        dropped::forget(service)?;
                         if !matches!(picture.database, Database::Stopped { clean: true, .. }) {
                             dropped::before(service).await;
                         }
