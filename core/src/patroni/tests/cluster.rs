@@ -67,7 +67,7 @@ impl Cluster {
             standing: Standing::default(),
         };
         Self {
-            settings: Settings { paused: false, standby, access: Access::Open },
+            settings: Settings { paused: false, standby, access: Access::Open, marked: false },
             leader: Some(0),
             ones: [one(if standby { Runs::Recovery } else { Runs::Primary }), one(Runs::Recovery)],
             promotable: true,
@@ -97,6 +97,7 @@ impl Cluster {
                 Runs::Stopped { clean } => Database::Stopped { clean, checkpoint: self.written },
             },
             access_in_force: one.access_in_force == self.settings.access,
+            access_overdue: false,
             sessions: one.sessions,
             gate_closed: false,
             standing: one.standing,
@@ -151,7 +152,10 @@ impl Cluster {
             Change::Pause => self.settings.paused = true,
             Change::Close => self.settings.access = Access::Closed,
             Change::Follow => (self.settings.paused, self.settings.standby) = (false, true),
-            Change::Serve => self.settings = Settings { paused: false, standby: false, access: Access::Open },
+            Change::Rewrite { .. } => {}
+            Change::Serve => {
+                self.settings = Settings { paused: false, standby: false, access: Access::Open, marked: false }
+            }
         }
     }
 
@@ -356,6 +360,6 @@ proptest! {
             last = Some(cluster.written);
         }
         prop_assert_eq!(cluster.carry_out(Order::Resume).map(|(role, _)| role), Some(Role::Active));
-        prop_assert_eq!(cluster.settings, Settings { paused: false, standby: false, access: Access::Open });
+        prop_assert_eq!(cluster.settings, Settings { paused: false, standby: false, access: Access::Open, marked: false });
     }
 }
