@@ -49,12 +49,13 @@ pub fn speaks(picture: &Picture) -> bool {
         // A primary whose Patroni is gone, or the one that was stopped.
         Lead::Unknown => matches!(picture.database, Database::Primary { .. }) || picture.left_stopped(),
         Lead::Nobody => {
-            let first = picture.members.iter().flatten().map(|member| &member.name).min();
-            // A site that came back alone has no leader, since the gate says no, and must be able to say that it is fenced.
+            let first = picture.members.iter().flatten().map(|member| &member.name).min() == Some(&picture.name);
+            // A site that came back alone has no leader, since the gate says no or it was paused half-way through a move, and must
+            // be able to say that it is fenced: every member was told so.
             let alone = picture.settings.is_some_and(|settings| !settings.paused && !settings.standby);
-            let told =
-                picture.standing.stopped && !matches!(picture.database, Database::Primary { .. } | Database::Unknown);
-            told || (alone && first == Some(&picture.name))
+            let up = matches!(picture.database, Database::Primary { .. } | Database::Unknown);
+            let told = picture.standing.stopped && !up && !alone;
+            if picture.standing.fenced { first } else { told || (alone && first) }
         }
     }
 }

@@ -149,6 +149,12 @@ fn a_site_that_came_back_without_a_leader_has_one_voice() {
     assert_eq!((voice("a"), voice("b")), (true, false));
     assert_eq!(role(&back), Role::Unknown);
     assert_eq!(next(Order::Demote, &back), Next::Change(Change::Follow));
+    // It lost its power half-way through a planned move: paused, closed, and one of them stopped for the final sync.
+    let fenced = |name: &str, stopped| {
+        let standing = Standing { fenced: true, stopped, demoted: false };
+        Picture { name: name.into(), standing, ..self::stopped() }
+    };
+    assert_eq!((speaks(&fenced("a", false)), speaks(&fenced("b", true))), (true, false));
 }
 
 #[test]
