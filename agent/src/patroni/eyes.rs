@@ -2,15 +2,28 @@
 
 use super::file::PatroniFile;
 use super::local::{Local, LocalError, Seen, Session};
-use super::rest::{Patroni, RestError};
+use super::rest::Patroni;
 use crate::tls::TlsError;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tandem_core::patroni::{Access, Picture, Standing, Wanted};
+use tandem_core::patroni::{Access, Member, Picture, Settings, Standing, Wanted};
 
 /// How old a look may be that answers `GET state`.
-const FRESH: Duration = Duration::from_millis(50);
+const FRESH: Duration = Duration::from_millis(100);
+/// How old may be what Patroni said. Each question costs it a handshake, in the time that it has for its database; and what is changed
+/// by a call is known from the answer.
+const PATRONI: Duration = Duration::from_secs(1);
+
+/// What Patroni said.
+#[derive(Clone, Debug)]
+struct Said {
+    settings: Option<Settings>,
+    members: Option<Vec<Member>>,
+    pause_seen: bool,
+    trouble: Option<String>,
+    at: Instant,
+}
 
 /// A look.
 #[derive(Clone, Debug)]
@@ -23,6 +36,27 @@ pub struct Look {
     pub sessions: BTreeSet<Session>,
     /// What could not be seen, and why.
     pub trouble: Option<String>,
+    said: Said,
+    began: Instant,
+}
+
+impl Look {
+    /// Patroni was asked so lately that it need not be again.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.said.settings.is_some() && self.said.members.is_some() && self.said.at.elapsed() < PATRONI
+    }
+
+    /// With what Patroni has just become.
+    #[must_use]
+    pub fn changed(&self, settings: Settings) -> Self {
+        let said = Said { settings: Some(settings), pause_seen: false, at: Instant::now(), ..self.said.clone() };
+        Self { said, ..self.clone() }
+    }
+
+    fn order(&self) -> (Instant, Instant) {
+        (self.said.at, self.began)
+    }
 }
 
 /// That a list was asked to be loaded, when another had been.
@@ -42,7 +76,9 @@ pub struct Eyes {
     /// The database.
     pub local: Local,
     asked: Mutex<Option<Asked>>,
-    last: tokio::sync::Mutex<Option<(Instant, Arc<Look>)>>,
+    last: Mutex<Option<Arc<Look>>>,
+    /// Whoever looks for somebody who could do with a look that is under way.
+    looking: tokio::sync::Mutex<()>,
 }
 
 impl Eyes {
@@ -58,7 +94,8 @@ impl Eyes {
             local: Local::new(file.postgresql.clone(), wanted.clone(), file.watch.user.clone()),
             wanted,
             asked: Mutex::new(None),
-            last: tokio::sync::Mutex::new(None),
+            last: Mutex::new(None),
+            looking: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -69,22 +106,60 @@ impl Eyes {
     }
 
     /// Looks now. Whether Patroni has seen a pause is asked only where it matters: it takes long while the database goes down.
-    pub async fn look(&self, pause: bool) -> Look {
-        let seeing = async { if pause { self.patroni.pause_seen().await.unwrap_or(false) } else { false } };
-        let (settings, members, pause_seen, seen) =
-            tokio::join!(self.patroni.settings(&self.wanted), self.patroni.members(), seeing, self.local.look());
-        let unanswered: Option<&RestError> = settings.as_ref().err().or(members.as_ref().err());
-        let trouble = unanswered.map(ToString::to_string).or_else(|| seen.trouble.clone());
-        let settings = settings.ok();
-        let access_in_force = settings.is_some_and(|settings| self.in_force(settings.access, &seen));
-        let written = settings.is_some_and(|settings| settings.access == seen.access);
-        Look {
-            written,
+    pub async fn look(&self, pause: bool) -> Arc<Look> {
+        let at = Instant::now();
+        let (settings, members, pause_seen, seen) = tokio::join!(
+            self.patroni.settings(&self.wanted),
+            self.patroni.members(),
+            self.pause_seen(pause),
+            self.local.look()
+        );
+        let trouble = settings.as_ref().err().or(members.as_ref().err()).map(ToString::to_string);
+        let said = Said { settings: settings.ok(), members: members.ok(), pause_seen, trouble, at };
+        self.keep(said, seen, at)
+    }
+
+    /// Looks at the database again. What Patroni said is as it was, but for a pause that it has not seen yet.
+    pub async fn again(&self, before: &Look, pause: bool) -> Arc<Look> {
+        let began = Instant::now();
+        let ask = pause && !before.said.pause_seen;
+        let (pause_seen, seen) = tokio::join!(self.pause_seen(ask), self.local.look());
+        let said = Said { pause_seen: pause_seen || before.said.pause_seen, ..before.said.clone() };
+        self.keep(said, seen, began)
+    }
+
+    /// Looks, unless somebody did within this time. Patroni is not asked again that just was.
+    pub async fn recent(&self, age: Duration) -> Arc<Look> {
+        let fresh = |last: &Arc<Look>| last.began.elapsed() < age.max(FRESH);
+        if let Some(last) = self.last().filter(fresh) {
+            return last;
+        }
+        let _turn = self.looking.lock().await;
+        match self.last() {
+            Some(last) if fresh(&last) => last,
+            Some(last) if last.holds() => self.again(&last, false).await,
+            _ => self.look(false).await,
+        }
+    }
+
+    fn last(&self) -> Option<Arc<Look>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn pause_seen(&self, ask: bool) -> bool {
+        if ask { self.patroni.pause_seen().await.unwrap_or(false) } else { false }
+    }
+
+    /// In one picture. It takes the place of the last look, unless that has newer things from Patroni.
+    fn keep(&self, said: Said, seen: Seen, began: Instant) -> Arc<Look> {
+        let access_in_force = said.settings.is_some_and(|settings| self.in_force(settings.access, &seen));
+        let look = Arc::new(Look {
+            written: said.settings.is_some_and(|settings| settings.access == seen.access),
             picture: Picture {
                 name: self.name.clone(),
-                settings,
-                members: members.ok(),
-                pause_seen,
+                settings: said.settings,
+                members: said.members.clone(),
+                pause_seen: said.pause_seen,
                 database: seen.database,
                 access_in_force,
                 access_overdue: false,
@@ -93,26 +168,15 @@ impl Eyes {
                 standing: Standing::default(),
             },
             sessions: seen.sessions,
-            trouble,
+            trouble: said.trouble.clone().or(seen.trouble),
+            said,
+            began,
+        });
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_none_or(|last| last.order() < look.order()) {
+            *last = Some(Arc::clone(&look));
         }
-    }
-
-    /// Looks, unless somebody just did.
-    pub async fn recent(&self, age: Duration) -> Arc<Look> {
-        let mut last = self.last.lock().await;
-        if let Some((at, look)) = &*last
-            && at.elapsed() < age.max(FRESH)
-        {
-            return Arc::clone(look);
-        }
-        let look = Arc::new(self.look(false).await);
-        *last = Some((Instant::now(), Arc::clone(&look)));
         look
-    }
-
-    /// The next look is one of its own.
-    pub async fn forget(&self) {
-        *self.last.lock().await = None;
     }
 
     /// Whether whoever connects from now on is judged by this list: the file is this list, and the database has loaded its

@@ -8,11 +8,13 @@ use std::time::Duration;
 use tandem_core::patroni::{Access, Database, Wanted};
 use tokio::process::Command;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::PgLsn;
+use tokio_postgres::types::{PgLsn, Type};
 use tokio_postgres::{Client, NoTls};
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// How soon a session asks again.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How long `pg_ctl` waits for a stop, in seconds. Whoever asked gives up earlier.
 const STOP: &str = "120";
 
@@ -129,8 +131,11 @@ impl Local {
 
     async fn ask(&self) -> Result<Seen, LocalError> {
         let client = self.connect("postgres").await?;
-        let row = within(client.query_one(LOOK, &[])).await?;
-        let sessions = within(client.query(SESSIONS, &[&self.watch])).await?;
+        // Both at once: a session takes questions before it has answered others.
+        let look = async { client.query_typed(LOOK, &[]).await };
+        let sessions = async { client.query_typed(SESSIONS, &[(&self.watch, Type::NAME)]).await };
+        let (row, sessions) = within(async { tokio::try_join!(look, sessions) }).await?;
+        let row = row.first().ok_or(LocalError::TooLate)?;
         let at: PgLsn = row.get(1);
         let streams: Option<i32> = row.get(2);
         let database = if row.get(0) {
@@ -199,6 +204,19 @@ impl Local {
         let data = self.settings.data_folder.to_string_lossy().into_owned();
         let said = self.output("pg_controldata", &["-D", &data]).await?;
         Control::parse(&said).ok_or_else(|| LocalError::Program("pg_controldata says something else".to_owned()))
+    }
+
+    /// Waits until it is out of recovery, for this long at most.
+    pub async fn promoted(&self, limit: Duration) {
+        let waiting = async {
+            let client = self.connect("postgres").await?;
+            while within(client.query_one("SELECT pg_is_in_recovery()", &[])).await?.get(0) {
+                tokio::time::sleep(AGAIN).await;
+            }
+            Ok::<_, LocalError>(())
+        };
+        // Whether it is will be looked at.
+        let _ = tokio::time::timeout(limit, waiting).await;
     }
 
     /// Has the database load its configuration.

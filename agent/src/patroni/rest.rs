@@ -4,7 +4,7 @@ use super::file;
 use crate::tls::{HttpsClient, NoAnswer, TlsError};
 use serde_json::Value;
 use std::time::Duration;
-use tandem_core::patroni::{Member, Settings, Wanted, members};
+use tandem_core::patroni::{Change, Member, Settings, Wanted, members};
 
 /// How long Patroni may take to answer. It looks into its etcd first.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -111,14 +111,18 @@ impl Patroni {
         }
     }
 
-    /// Changes the dynamic configuration, at the member that leads where one does.
+    /// Changes the dynamic configuration, at the member that leads where one does. Says what it is then: `GET /config` may answer what
+    /// it was for as long as a turn of Patroni's loop.
     ///
     /// # Errors
     /// [`RestError`]; then it may be changed or not.
-    pub async fn change(&self, leader: Option<&str>, body: &Value) -> Result<(), RestError> {
+    pub async fn change(&self, leader: Option<&str>, change: Change, wanted: &Wanted) -> Result<Settings, RestError> {
         let url = format!("{}/config", leader.unwrap_or(&self.own));
-        match self.client.send(http::Method::PATCH, &url, body).await {
-            Ok((200, _, _)) => Ok(()),
+        match self.client.send(http::Method::PATCH, &url, &wanted.body(change)).await {
+            Ok((200, _, said)) => {
+                let said = serde_json::from_slice(&said).unwrap_or_default();
+                wanted.settings(&said).map_err(|problem| RestError::Strange { url, problem })
+            }
             Ok((status, _, _)) => Err(RestError::Refused { url, status }),
             Err(problem) => Err(RestError::Silent { url, problem }),
         }

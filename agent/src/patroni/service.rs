@@ -27,8 +27,8 @@ use tandem_core::patroni::{self as plan, Picture, Standing, position, role, spea
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-/// How long a call is waited for before it is answered that it is under way.
-const FIRST: Duration = Duration::from_millis(300);
+/// How long a call is waited for before it is answered that it is under way: less than the least `timeoutSeconds`, 1.
+const FIRST: Duration = Duration::from_millis(700);
 
 /// What an agent answers: the state of docs/hooks.md, and whether it is the site's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -185,8 +185,8 @@ impl<C: Clock> Service<C> {
         }
     }
 
-    async fn answer(&self, waits: Option<plan::Why>) -> Result<Answer, Silent> {
-        let look = self.eyes.recent(Duration::ZERO).await;
+    async fn answer(&self, waits: Option<plan::Why>, age: Duration) -> Result<Answer, Silent> {
+        let look = self.eyes.recent(age).await;
         let mut picture: Picture = look.picture.clone();
         picture.standing = self.standing();
         self.settle(&mut picture);
@@ -336,9 +336,8 @@ impl<C: Clock> Service<C> {
                 failure(status, &why)
             }
             done => {
-                // As it is now: what a look before has seen may be from before the last step.
-                self.eyes.forget().await;
-                let answer = self.answer(waits).await;
+                // The call itself looks all the time, and last to see that it is done.
+                let answer = self.answer(waits, FIRST).await;
                 let position = answer.as_ref().ok().and_then(|answer| answer.state.position).unwrap_or_default();
                 if let (Some(_), Some(began)) = (&done, began) {
                     self.note(what, began, "done", "", position);
@@ -420,7 +419,7 @@ pub fn router<C: Clock>(service: Arc<Service<C>>, stage_faults: bool) -> Router 
 }
 
 async fn state<C: Clock>(Shared(service): Of<C>) -> Response {
-    match service.answer(None).await {
+    match service.answer(None, Duration::ZERO).await {
         Ok(answer) => Json(answer).into_response(),
         Err(why) => failure(StatusCode::SERVICE_UNAVAILABLE, &why),
     }

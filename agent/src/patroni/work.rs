@@ -1,16 +1,18 @@
 //! Carries out one call: looks, does the one thing that is next, and looks again.
 
 use super::dropped;
+use super::eyes::Look;
 use super::local::{LocalError, Session, chain};
 use super::rest::RestError;
 use super::service::Service;
 use crate::agent::{Ask, Told};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_arbiter::clock::Clock;
 use tandem_core::failover::Token;
-use tandem_core::patroni::{Access, Change, Database, Next, Order, Refusal, Why, next, role};
+use tandem_core::patroni::{Access, Change, Database, Next, Order, Refusal, Standing, Why, next, role};
 
 /// How soon is looked again where there is nothing to do but wait.
 const AGAIN: Duration = Duration::from_millis(30);
@@ -53,6 +55,8 @@ pub struct Work {
     pub waits: std::sync::Mutex<Option<Why>>,
 }
 
+/// How soon Patroni is looked at again while it promotes: each question keeps it from that.
+const PROMOTION: Duration = Duration::from_millis(500);
 /// How long Patroni may take to write a list of who may connect.
 const WRITING: Duration = Duration::from_secs(2);
 
@@ -73,15 +77,21 @@ impl Work {
         let mut cut = Cut::default();
         let eyes = service.eyes();
         let mut unwritten: Option<Duration> = None;
+        let mut before: Option<Arc<Look>> = None;
         loop {
             let asked = Duration::from_nanos(self.asked.load(Ordering::Relaxed));
             let now = service.clock().now();
             if now.saturating_sub(asked) > FORGOTTEN {
                 return Err(Failure::Forgotten);
             }
-            let look = eyes.look(matches!(self.order, Order::Quiesce | Order::FinalSync)).await;
+            let pause = self.asks_for_the_pause(service.standing());
+            let look = match before.take() {
+                // A fence must not hang on Patroni.
+                Some(before) if before.holds() || self.fences() => eyes.again(&before, pause).await,
+                _ => eyes.look(pause).await,
+            };
             let sessions = self.to_end(&mut cut, &look.sessions);
-            let mut picture = look.picture;
+            let mut picture = look.picture.clone();
             picture.sessions = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
             picture.gate_closed = cut.gate_closed;
             unwritten = match picture.database {
@@ -104,11 +114,12 @@ impl Work {
                             dropped::before(service).await;
                         }
                     }
-                    match eyes.patroni.change(picture.leaders_url(), &eyes.wanted().body(change)).await {
+                    match eyes.patroni.change(picture.leaders_url(), change, eyes.wanted()).await {
                         // Somebody else changed it at the same time.
                         Err(RestError::Refused { status: 409, .. }) => tokio::time::sleep(AGAIN).await,
-                        changed => changed?,
+                        changed => before = Some(Arc::new(look.changed(changed?))),
                     }
+                    continue;
                 }
                 Next::Reload => {
                     eyes.reload(picture.settings.map_or(Access::Other, |settings| settings.access)).await?;
@@ -123,11 +134,31 @@ impl Work {
                     self.close(service)?;
                     cut.gate_closed = true;
                 }
-                Next::Wait(_) => tokio::time::sleep(AGAIN).await,
+                Next::Wait(Why::Patroni | Why::Leader) => {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                Next::Wait(why) => {
+                    if why == Why::Promotion && matches!(picture.database, Database::Recovery { .. }) {
+                        eyes.local.promoted(PROMOTION).await;
+                    }
+                    tokio::time::sleep(AGAIN).await;
+                }
                 Next::Refuse(refusal) => return Err(refusal.into()),
                 Next::Done => return Ok(service.stand(picture.standing.after(self.order))?),
             }
+            // What came of it is to be seen at the database.
+            before = Some(look);
         }
+    }
+
+    fn fences(&self) -> bool {
+        matches!(self.order, Order::Fence | Order::TemporaryFence)
+    }
+
+    /// Patroni takes long to say so while the database goes down, or is.
+    fn asks_for_the_pause(&self, standing: Standing) -> bool {
+        matches!(self.order, Order::Quiesce | Order::FinalSync) && !standing.stopped
     }
 
     fn waiting(&self, why: Option<Why>) {
@@ -144,7 +175,7 @@ impl Work {
 
     /// The sessions that have to end: of a fence, those that were there when the gate file was closed.
     fn to_end(&self, cut: &mut Cut, now: &BTreeSet<Session>) -> BTreeSet<Session> {
-        if !matches!(self.order, Order::Fence | Order::TemporaryFence) || !cut.gate_closed {
+        if !self.fences() || !cut.gate_closed {
             return now.clone();
         }
         let marked = cut.marked.get_or_insert_with(|| now.clone());

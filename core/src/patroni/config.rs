@@ -1,4 +1,4 @@
-//! Patroni's dynamic configuration, as far as it matters here: what is read of it, and the four changes that are made to it.
+//! Patroni's dynamic configuration, as far as it matters here: what is read of it, and the changes that are made to it.
 
 use super::{Member, Rank};
 use serde_json::{Value, json};
@@ -51,9 +51,7 @@ const CLOSED: [&str; 2] = ["local all all reject", "host all all all reject"];
 /// One change of the dynamic configuration. Each is one body of `PATCH /config`, and may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// Patroni leaves the database alone.
-    Pause,
-    /// No application gets in any more.
+    /// Patroni leaves the database alone, and no application gets in any more: it takes both in with one turn of its loop.
     Close,
     /// Follow the other site, and let Patroni see to it.
     Follow,
@@ -110,8 +108,7 @@ impl Wanted {
     #[must_use]
     pub fn body(&self, change: Change) -> Value {
         match change {
-            Change::Pause => json!({"pause": true}),
-            Change::Close => json!({"postgresql": {"pg_hba": self.closed()}}),
+            Change::Close => json!({"pause": true, "postgresql": {"pg_hba": self.closed()}}),
             Change::Follow => {
                 json!({"pause": null, "standby_cluster": self.standby, "maximum_lag_on_failover": ANY_LAG})
             }

@@ -124,10 +124,8 @@ fn fence(picture: &Picture) -> Next {
 fn quiesce(picture: &Picture, settings: Settings) -> Next {
     match picture.database {
         _ if settings.standby => Next::Refuse(Refusal::Follows),
-        // Before anybody is refused, so that waiting for it costs no client anything.
-        _ if !settings.paused => Next::Change(Change::Pause),
+        _ if !settings.paused || settings.access != Access::Closed => Next::Change(Change::Close),
         Database::Primary { .. } if !picture.pause_seen => Next::Wait(Why::Pause),
-        _ if settings.access != Access::Closed => Next::Change(Change::Close),
         _ => emptied(picture),
     }
 }

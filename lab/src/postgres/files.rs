@@ -283,7 +283,8 @@ pub(super) fn store(
     flags
 }
 
-/// The way in to a site's clusters: to whichever member Patroni says leads.
+/// The way in to a site's clusters: to whichever member Patroni says leads. It refuses at once where none does: whoever leads the other
+/// site's cluster asks here in its loop, and would promote later by as long as it waits.
 pub(super) fn entry(databases: &Databases, place: &Place, certificates: &Path) -> String {
     let file = |name: &str| certificates.join(name).display().to_string();
     let mut text = format!(
@@ -295,6 +296,7 @@ defaults
     mode tcp
     log global
     timeout connect 2s
+    retries 0
     timeout client 24h
     timeout server 24h
     timeout check 2s

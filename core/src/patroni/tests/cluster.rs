@@ -149,8 +149,7 @@ impl Cluster {
 
     fn change(&mut self, change: Change) {
         match change {
-            Change::Pause => self.settings.paused = true,
-            Change::Close => self.settings.access = Access::Closed,
+            Change::Close => (self.settings.paused, self.settings.access) = (true, Access::Closed),
             Change::Follow => (self.settings.paused, self.settings.standby) = (false, true),
             Change::Rewrite { .. } => {}
             Change::Serve => {

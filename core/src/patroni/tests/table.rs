@@ -72,12 +72,12 @@ fn a_replica_that_its_leader_left_on_an_old_timeline_is_seen() {
 fn quiesce_closes_the_door_before_it_ends_sessions() {
     let mut picture = active();
     let step = |picture: &Picture| next(Order::Quiesce, picture);
-    assert_eq!(step(&picture), Next::Change(Change::Pause));
-    picture.settings = Some(Settings { paused: true, ..OPEN });
-    assert_eq!(step(&picture), Next::Wait(Why::Pause), "nobody is refused while it is waited for");
-    picture.pause_seen = true;
     assert_eq!(step(&picture), Next::Change(Change::Close));
+    picture.settings = Some(Settings { paused: true, ..OPEN });
+    assert_eq!(step(&picture), Next::Change(Change::Close), "somebody else had paused it");
     picture.settings = Some(CLOSED);
+    assert_eq!(step(&picture), Next::Wait(Why::Pause));
+    picture.pause_seen = true;
     picture.access_in_force = false;
     assert_eq!(step(&picture), Next::Reload);
     picture.access_in_force = true;
@@ -231,7 +231,6 @@ fn the_configuration_is_read_as_it_is_written() {
     assert_eq!(read(&config), Settings { paused: false, standby: false, access: Access::Other, marked: false });
     let expected = [
         (Change::Serve, OPEN),
-        (Change::Pause, Settings { paused: true, ..OPEN }),
         (Change::Close, CLOSED),
         (Change::Follow, Settings { paused: false, standby: true, access: Access::Closed, marked: false }),
         (Change::Serve, OPEN),
