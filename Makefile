@@ -182,7 +182,7 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@$(call LAB_TEST,tandem-tests,e2e)
 	$(call say,staged faults: who is active, on a lab (about 4 minutes))
 	@$(call LAB_TEST,tandem-tests,failover)
-	$(call say,PostgreSQL at both sites, under writes (about 2 minutes))
+	$(call say,PostgreSQL at both sites, under writes (about 5 minutes))
 	@$(call LAB_TEST,tandem-tests,postgres)
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)

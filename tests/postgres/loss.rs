@@ -113,8 +113,17 @@ pub(crate) async fn fault_20_beyond_the_rpo_it_waits_for_two_people(world: Arc<W
         "apiVersion": "tandem.dev/v1alpha1", "kind": "Failover", "metadata": {"name": name},
         "spec": {"type": "Failover", "from": "dc-a", "to": "dc-b", "selector": {"groups": [GROUP]}, "reason": "dc-a burns"},
     });
-    let blocked = world.ask("dc-b", &object, "Running").await;
-    println!("asked for: {}", blocked.data["status"]["message"]);
+    world.ask("dc-b", &object, "Blocked").await;
+    let blocked = eventually("the RPO to be in its way", PATIENCE, || async {
+        let message = world.failover("dc-b", &name).await?.data["status"]["message"].as_str()?.to_owned();
+        message.contains("could be lost, the RPO is").then_some(message)
+    })
+    .await;
+    println!("asked for: {blocked}");
+    // What was asked for is not changed: it is given up, and asked for anew.
+    object["spec"]["abort"] = json!(true);
+    world.ask("dc-b", &object, "RolledBack").await;
+    object["spec"].as_object_mut().unwrap().remove("abort");
     world.lab.run(&["heal"]);
     object["metadata"]["name"] = json!(format!("{name}-loss"));
     object["spec"]["acceptDataLoss"] = json!({"maxSeconds": 60});
