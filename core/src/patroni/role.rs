@@ -6,13 +6,15 @@ use crate::failover::Role;
 /// What the site's data is.
 #[must_use]
 pub fn role(picture: &Picture) -> Role {
-    // A cluster that follows takes no writes: a fence that comes while it is being rewound must not be remembered against it.
-    if picture.standing.fenced && !picture.settings.is_some_and(|settings| settings.standby) {
-        return Role::Fenced;
-    }
+    let fenced = picture.standing.fenced;
     match picture.settings {
+        // A fence that comes while it is being rewound is not remembered against a cluster that follows.
+        Some(settings) if settings.standby => match following(picture, settings) {
+            Role::Unknown if fenced => Role::Fenced,
+            role => role,
+        },
+        _ if fenced => Role::Fenced,
         None => Role::Unknown,
-        Some(settings) if settings.standby => following(picture, settings),
         Some(settings) => leading(picture, settings),
     }
 }
