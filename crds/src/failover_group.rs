@@ -1,6 +1,7 @@
 //! `FailoverGroup`: the applications that move together.
 
 use crate::common::DisplayName;
+use crate::drill::DrillSettings;
 use crate::hook::HookSettings;
 use crate::status::SiteStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -91,6 +92,9 @@ pub struct FailoverGroupSpec {
     /// The settings of the provider `Hook`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<HookSettings>,
+    /// How the group rehearses at the site that is not active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drills: Option<DrillSettings>,
 }
 
 impl Default for FailoverGroupSpec {
@@ -109,6 +113,7 @@ impl Default for FailoverGroupSpec {
             depends_on: Vec::new(),
             provider: StateProvider::default(),
             hook: None,
+            drills: None,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod groups;
 pub mod hold;
 pub mod list;
 pub mod look;
+mod drill_text;
 pub(crate) mod plan_text;
 pub(crate) mod table;
 pub mod watch;
@@ -130,6 +131,14 @@ pub async fn run(command: FailoverCommand, lang: Lang) -> Result<Exit, FailoverE
 /// As [`run`].
 pub async fn planned(args: args::PlannedArgs, kind: TypeArg, lang: Lang) -> Result<Exit, FailoverError> {
     start(&args.into_start(kind), lang).await
+}
+
+/// `tandem drill`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn drill(args: args::DrillArgs, lang: Lang) -> Result<Exit, FailoverError> {
+    start(&args.into_start(), lang).await
 }
 
 /// `tandem hold …`.

@@ -7,6 +7,7 @@
 
 pub(crate) mod amounts;
 mod application;
+mod clones;
 mod environment;
 mod manifest;
 mod network;
@@ -17,6 +18,7 @@ mod workload;
 use tandem_crds::quantity::QuantityError;
 use tandem_crds::{Kind, Replicas, StandbyClass};
 
+pub use clones::{Clones, ComponentClone, Rehearsed, clones, selects};
 pub use application::{AdoptedScale, RenderedApplication, application};
 pub(crate) use environment::environment_labels;
 pub use environment::{RenderedEnvironment, environment};

@@ -135,6 +135,14 @@ impl Mirror {
         names.filter_map(|name| Some((name.clone(), Arc::clone(objects.by_name.get(name)?)))).collect()
     }
 
+    /// Every object that bears a label, with its value.
+    #[must_use]
+    pub fn with_label(&self, label: &str) -> Vec<(ObjectName, String)> {
+        let objects = self.objects.read();
+        let bears = |object: &DynamicObject| object.metadata.labels.as_ref()?.get(label).cloned();
+        objects.by_name.iter().filter_map(|(name, object)| Some((name.clone(), bears(object)?))).collect()
+    }
+
     /// Whether the first list of a kind is in.
     #[must_use]
     pub fn is_synced(&self, kind: &str) -> bool {

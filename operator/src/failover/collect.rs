@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_arbiter::records::{GroupRecord, RequestRecord, Versioned};
 use tandem_arbiter::txn::Acting;
+use tandem_core::drill;
+use tandem_core::failover::ExecutionKind;
 use tandem_crds::Failover;
 
 /// How often it is looked for something to remove.
@@ -96,9 +98,13 @@ fn old_requests(
             && of_it().all(|held| ended_before(held, before))
             && groups.values().all(|group| group.value.execution.as_ref() != Some(*id))
             // What never began is only over where it was taken back.
-            && (record.abort || record.groups.keys().all(|name| of_it().any(|held| held.seen.journal.group == *name)))
+            && (is_over_drill(record) || record.abort || record.groups.keys().all(|name| of_it().any(|held| held.seen.journal.group == *name)))
     });
     old.map(|(id, _)| id.clone()).collect()
+}
+
+fn is_over_drill(record: &RequestRecord) -> bool {
+    record.kind == ExecutionKind::Drill && drill::is_over(&record.groups, &record.drill)
 }
 
 /// The journals without a request that are over for so long, by the site to which they moved their group; never the newest of a
@@ -132,7 +138,7 @@ fn old_journals<'a>(
 mod tests {
     use super::*;
     use tandem_arbiter::records::JournalSeen;
-    use tandem_core::failover::{Evidence, ExecutionKind, Journal, Outcome, Step};
+    use tandem_core::failover::{Evidence, Journal, Outcome, Step};
 
     const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
 

@@ -39,4 +39,6 @@ pub use orders::is_automatic;
 pub use peers::{Peers, run_peers};
 pub use requests::{run_requests, watch_requests};
 pub use said::{GroupNote, GroupNotes};
+pub(crate) use picture::{Picture, ReadySince, wall};
+pub(crate) use requests::{KIND as FAILOVER, execution, resource as failovers};
 pub use strengths::{Provisioned, Strengths};

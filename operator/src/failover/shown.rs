@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_arbiter::records::RequestRecord;
+use tandem_core::drill::{self, Asked};
 use tandem_core::failover::{Evidence, ExecutionKind, Journal, Reason, Side, Standing, Step, Turn, standing as stands};
 use tandem_crds::status::{ConditionValue, READY, Reason as Condition, merge};
 use tandem_crds::{FailoverPhase, FailoverStatus, FailoverWave, GroupMove, MoveStep, Why};
@@ -30,6 +31,9 @@ pub(super) fn refused(id: &str, why: &Why) -> FailoverStatus {
 
 /// Whether nothing more will become of a request.
 pub(super) fn is_over(context: &Context, picture: &Picture, id: &str, record: &RequestRecord) -> bool {
+    if record.kind == ExecutionKind::Drill {
+        return drill::is_over(&record.groups, &record.drill);
+    }
     let journals = context.link.board().execution(id);
     let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
     let order = orders::order(picture, record, &journals, most);
@@ -46,6 +50,9 @@ pub(super) fn status(
     record: &RequestRecord,
     standing: &FailoverStatus,
 ) -> FailoverStatus {
+    if record.kind == ExecutionKind::Drill {
+        return drill::status(asked(id, record), &record.drill);
+    }
     let journals = context.link.board().execution(id);
     let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
     let order = orders::order(picture, record, &journals, most);
@@ -101,9 +108,16 @@ pub(super) fn status(
     }
 }
 
+/// What a drill's request asks for.
+fn asked<'a>(id: &'a str, record: &'a RequestRecord) -> Asked<'a> {
+    let RequestRecord { from, to, groups, .. } = record;
+    Asked { id, from, to, groups, paused: !record.paused_at.is_empty() }
+}
+
 /// Completes a status with what every status has.
 pub(super) fn finish(status: &mut FailoverStatus, standing: &FailoverStatus, generation: i64) {
     let (reason, message) = match status.phase {
+        FailoverPhase::Completed if status.drill.is_some() => (Condition::Ready, "every clone was ready".to_owned()),
         FailoverPhase::Completed => (Condition::Ready, "every group serves at the target".to_owned()),
         FailoverPhase::Refused => (Condition::Invalid, status.message.clone()),
         phase if status.message.is_empty() => (Condition::Progressing, phase.as_str().to_owned()),

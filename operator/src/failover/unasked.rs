@@ -69,6 +69,7 @@ fn request(from: &str, to: &str, at: jiff::Timestamp) -> RequestRecord {
         despite_not_ready: false,
         paused_at: Default::default(),
         abort: false,
+        drill: Default::default(),
     }
 }
 

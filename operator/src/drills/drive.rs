@@ -1,0 +1,331 @@
+//! The loop that drives drills, on the leader of the site that rehearses.
+
+use super::clones::{self, Plan};
+use crate::chain::Chain;
+use crate::cluster::reference;
+use crate::context::Context;
+use crate::failover::{FAILOVER, Picture, ReadySince, failovers, wall};
+use futures::StreamExt;
+use kube::runtime::events::EventType;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tandem_arbiter::records::{RequestRecord, Versioned};
+use tandem_arbiter::txn::Scribe;
+use tandem_core::drill::{Cause, Drill, DrillResult, DrillStep, GroupDrill, Next, Seen, may_begin, next};
+use tandem_core::ledger::Amounts;
+use tandem_core::names::{self, LABEL_DRILL};
+use tandem_crds::DEFAULT_DRILL_DEADLINE;
+
+/// How often drills are looked at although nothing was seen to change.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same while one is under way: it is measured so closely.
+const CLOSE: Duration = Duration::from_millis(200);
+/// The shortest time between two looks.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often it is looked for what no drill knows of any more.
+const ORPHANS: Duration = Duration::from_secs(30);
+/// How many groups are seen to at once.
+const AT_ONCE: usize = 8;
+
+/// Drives drills for ever, while this replica leads its site.
+pub async fn run_drills(context: Context) {
+    let mut ready = ReadySince::new();
+    let mut changes = context.link.board().changes();
+    // Under which leadership it was looked for orphans, and when.
+    let mut searched: Option<(i64, Duration)> = None;
+    loop {
+        changes.mark_unchanged();
+        let mut close = false;
+        match context.link.leadership() {
+            Some(token) if is_informed(&context) => {
+                let (lead, now) = (token.mod_revision, context.link.uptime());
+                if searched.is_none_or(|(of, at)| of != lead || now.saturating_sub(at) >= ORPHANS) {
+                    if searched.is_none_or(|(of, _)| of != lead) {
+                        context.drills.forget();
+                    }
+                    searched = Some((lead, now));
+                    sweep_orphans(&context).await;
+                }
+                close = look(&context, &mut ready).await;
+            }
+            _ => searched = None,
+        }
+        tokio::time::sleep(GATHER).await;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = context.drills.told.notified() => {}
+            () = tokio::time::sleep(if close { CLOSE } else { LOOK }) => {}
+        }
+    }
+}
+
+/// Whether this replica has seen enough to tell what is there from what is not.
+fn is_informed(context: &Context) -> bool {
+    context.cluster.own.is_synced(FAILOVER)
+        && context.cluster.is_synced()
+        && context.link.board().is_complete()
+        && context.link.seen().is_some()
+        && !context.link.unconfirmed()
+}
+
+/// Takes away what bears the label of a drill that is not under way here.
+async fn sweep_orphans(context: &Context) {
+    let known: BTreeSet<String> = context
+        .link
+        .board()
+        .drills(&context.config.site)
+        .iter()
+        .flat_map(|(id, held)| held.value.groups.keys().map(|group| names::drill_id(id, group)))
+        .collect();
+    let found: BTreeSet<String> =
+        context.cluster.rendered.with_label(LABEL_DRILL).into_iter().map(|(_, drill)| drill).collect();
+    for drill in found.difference(&known) {
+        tracing::warn!(drill, "clones that no drill knows of are taken away");
+        clones::sweep(context, drill).await;
+    }
+}
+
+/// One look. Says whether a drill is under way.
+async fn look(context: &Context, ready: &mut ReadySince) -> bool {
+    let drills = context.link.board().drills(&context.config.site);
+    if drills.is_empty() {
+        return false;
+    }
+    let picture = Picture::take(context, ready);
+    if !picture.leads || !picture.is_informed(context) {
+        return true;
+    }
+    let objects = super::objects(context);
+    let mut free = picture.left(&context.index);
+    let plans = plans(context, &picture, &drills, &mut free);
+    // What every drill of this site has under way counts for the turns of each.
+    let running = running(&drills);
+    for (id, held) in &drills {
+        let record = &held.value;
+        let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
+        let shown = objects.get(id);
+        let turns = if record.paused_at.is_empty() && shown.is_some() {
+            turns(id, record, &plans, &running, most)
+        } else {
+            BTreeSet::new()
+        };
+        let groups = record.groups.keys().map(|group| {
+            let asked = Asked { id, record, group, turn: turns.contains(group), deleted: shown.is_none() };
+            let plan = plans.get(&(id.clone(), group.clone()));
+            one(context, &picture, ready, asked, plan, free.as_ref())
+        });
+        let done: Vec<Option<(String, GroupDrill)>> =
+            futures::stream::iter(groups).buffer_unordered(AT_ONCE).collect().await;
+        let changed: BTreeMap<String, GroupDrill> = done.into_iter().flatten().collect();
+        if !changed.is_empty() {
+            put(context, id, held, changed).await;
+        }
+    }
+    true
+}
+
+type Plans = BTreeMap<(String, String), Result<Plan, Cause>>;
+
+/// Everything rendered that is not over; what is under way is taken from what is free.
+fn plans(
+    context: &Context,
+    picture: &Picture,
+    drills: &BTreeMap<String, Versioned<RequestRecord>>,
+    free: &mut Option<Amounts>,
+) -> Plans {
+    let mut plans = Plans::new();
+    for (id, held) in drills {
+        for group in held.value.groups.keys() {
+            let step = held.value.drill.groups.get(group).map(|drill| drill.step);
+            if step == Some(DrillStep::Completed) {
+                continue;
+            }
+            let plan = clones::plan(context, picture, &names::drill_id(id, group), group);
+            if let (Some(_), Some(left), Ok(plan)) = (step, free.as_mut(), &plan) {
+                *left = left.saturating_sub(&plan.needs());
+            }
+            plans.insert((id.clone(), group.clone()), plan);
+        }
+    }
+    plans
+}
+
+/// What all drills of this site have begun, as if they were one.
+fn running(drills: &BTreeMap<String, Versioned<RequestRecord>>) -> Vec<(String, String)> {
+    let of = |(id, held): (&String, &Versioned<RequestRecord>)| -> Vec<(String, String)> {
+        held.value.drill.under_way().map(|group| (id.clone(), group.clone())).collect()
+    };
+    drills.iter().flat_map(of).collect()
+}
+
+/// Which groups of a drill may begin now.
+fn turns(
+    id: &str,
+    record: &RequestRecord,
+    plans: &Plans,
+    running: &[(String, String)],
+    most: usize,
+) -> BTreeSet<String> {
+    let environments = |id: &str, group: &str| {
+        let plan = plans.get(&(id.to_owned(), group.to_owned())).and_then(|plan| plan.as_ref().ok());
+        plan.map(Plan::environments).unwrap_or_default()
+    };
+    let mut all: BTreeMap<String, BTreeSet<String>> =
+        record.groups.keys().map(|group| (group.clone(), environments(id, group))).collect();
+    let mut drill: Drill = record.drill.clone();
+    // Those of other drills take their places under names that no group has.
+    for (other, group) in running.iter().filter(|(other, _)| other != id) {
+        if let Some(like) = drill.groups.values().next().cloned().or_else(|| Some(placeholder(record))) {
+            let key = format!("{other}/{group}");
+            all.insert(key.clone(), environments(other, group));
+            drill.groups.insert(key, GroupDrill { step: DrillStep::Cloning, ..like });
+        }
+    }
+    let mut turns = may_begin(&all, &drill, most);
+    // The same group is rehearsed once at a time.
+    turns.retain(|group| !running.iter().any(|(_, other)| other == group));
+    turns
+}
+
+fn placeholder(record: &RequestRecord) -> GroupDrill {
+    GroupDrill {
+        step: DrillStep::Cloning,
+        result: None,
+        epoch: 0,
+        began: record.at,
+        cloned: None,
+        ended: None,
+        rto_millis: None,
+        rpo_millis: None,
+        why: Vec::new(),
+        notes: Vec::new(),
+        clones: Vec::new(),
+    }
+}
+
+/// One group of a drill.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    id: &'a str,
+    record: &'a RequestRecord,
+    group: &'a str,
+    turn: bool,
+    deleted: bool,
+}
+
+/// Sees to one group. Gives back how it stands where that is news.
+async fn one(
+    context: &Context,
+    picture: &Picture,
+    ready: &ReadySince,
+    asked: Asked<'_>,
+    plan: Option<&Result<Plan, Cause>>,
+    free: Option<&Amounts>,
+) -> Option<(String, GroupDrill)> {
+    let Asked { id, record, group, turn, deleted } = asked;
+    let standing = record.drill.groups.get(group);
+    let situation = picture.situation(context, ready, group, &picture.me)?;
+    let drill = names::drill_id(id, group);
+    let (since, own) = context.drills.since(&drill, standing.map(|drill| drill.step), picture.now.boot);
+    let open = context.link.board().open_journals();
+    let moves = open.into_iter().find(|held| held.seen.journal.group == group).map(|held| held.seen.journal.execution);
+    let rendered = plan.and_then(|plan| plan.as_ref().ok());
+    let mut refused = context.drills.lock().refused.get(&drill).cloned();
+    let mut wrong = Vec::new();
+    match plan {
+        Some(Err(cause)) if standing.is_some() => refused = refused.or_else(|| Some(cause.clone())),
+        Some(Err(cause)) => wrong.push(cause.clone()),
+        Some(Ok(plan)) if standing.is_none() && turn => wrong.extend(plan.wrong(context, free).await),
+        _ => {}
+    }
+    let seen = Seen {
+        situation: &situation,
+        moves,
+        abort: record.abort,
+        deleted: deleted && standing.is_some(),
+        turn,
+        wrong,
+        notes: rendered.map(Plan::notes).unwrap_or_default(),
+        prepared: rendered.is_some_and(|plan| plan.prepared(&context.cluster)),
+        clones: rendered.map(|plan| plan.seen(&context.cluster)).unwrap_or_default(),
+        refused,
+        left: clones::left(context, &drill),
+        since,
+        own,
+        deadline: deadline(context, group),
+    };
+    match (next(standing, &seen, picture.now), rendered) {
+        (Next::Prepare, Some(plan)) => plan.prepare(context, &drill, group).await,
+        (Next::Clone, Some(plan)) => plan.start(context, &drill, group).await,
+        (Next::Sweep, _) => clones::sweep(context, &drill).await,
+        (Next::Put(put), _) => return Some((group.to_owned(), *put)),
+        (Next::Wait | Next::Prepare | Next::Clone, _) => {}
+    }
+    None
+}
+
+/// For how long clones of a group are waited for.
+fn deadline(context: &Context, group: &str) -> Duration {
+    let said = context.index.with_world(|world| {
+        let drills = world.groups.get(group).and_then(|group| group.spec.drills.as_ref());
+        drills.and_then(|drills| drills.deadline_seconds)
+    });
+    Duration::from_secs(said.unwrap_or(DEFAULT_DRILL_DEADLINE).unsigned_abs())
+}
+
+/// Puts what is new into the drill's record, and tells of it.
+async fn put(
+    context: &Context,
+    id: &str,
+    held: &Versioned<RequestRecord>,
+    changed: BTreeMap<String, GroupDrill>,
+) {
+    if context.link.leadership().is_none() {
+        return;
+    }
+    let mut record = held.value.clone();
+    record.drill.groups.extend(changed.clone());
+    let actor = tandem_core::audit::operator(&context.config.replica);
+    let scribe = Some(Scribe { actor: &actor, at: wall() });
+    let found = match context.link.arbiter().put_request(id, Some(held), &record, scribe).await {
+        Ok(found) => found,
+        Err(error) => return tracing::debug!(id, error = %Chain(&error), "the drill's record is not put yet"),
+    };
+    let put = found.value == record;
+    context.link.board().enter_request(id, found);
+    if !put {
+        // Somebody said something meanwhile: looked at again.
+        return context.drills.stir();
+    }
+    for (group, drill) in &changed {
+        context.drills.put(&names::drill_id(id, group), drill.step, context.link.uptime());
+        tell(context, id, group, held.value.drill.groups.get(group), drill).await;
+    }
+    context.drills.stir();
+}
+
+/// Tells people that a drill began or ended, and counts it.
+async fn tell(context: &Context, id: &str, group: &str, before: Option<&GroupDrill>, drill: &GroupDrill) {
+    tracing::info!(drill = id, group, step = drill.step.as_str(), result = ?drill.result, "drill");
+    let (type_, reason, note) = match drill.result.filter(|_| drill.step == DrillStep::Completed) {
+        Some(result) => {
+            context.cluster.metrics.drills.with_label_values(&[result.as_str()]).inc();
+            let well = result == DrillResult::Passed;
+            let why = drill.why.first().map(|why| why.message.clone()).unwrap_or_default();
+            let rto = drill.rto_millis.map(|millis| format!("ready after {:.1} s", Duration::from_millis(millis).as_secs_f64()));
+            let note = if why.is_empty() { rto.unwrap_or_default() } else { why };
+            let type_ = if well { EventType::Normal } else { EventType::Warning };
+            (type_, format!("Drill{}", result.as_str()), note)
+        }
+        None if before.is_none() => (EventType::Normal, "DrillBegun".to_owned(), "its clones are prepared".to_owned()),
+        None => return,
+    };
+    let objects = context.cluster.own.of_kind(FAILOVER);
+    let key = |object: &kube::api::DynamicObject| {
+        let key = object.data.pointer("/spec/idempotencyKey").and_then(serde_json::Value::as_str);
+        key.or(object.metadata.name.as_deref()) == Some(id)
+    };
+    if let Some(object) = objects.iter().find(|object| key(object)) {
+        context.cluster.tell(reference(object, &failovers()), type_, &reason, format!("{group}: {note}")).await;
+    }
+}
