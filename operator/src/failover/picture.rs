@@ -36,7 +36,7 @@ pub(crate) type ReadySince = BTreeMap<(String, String), Duration>;
 #[derive(Debug)]
 pub(crate) struct Picture {
     pub(crate) now: Now,
-    pub(super) me: String,
+    pub(crate) me: String,
     pub(super) sites: Vec<String>,
     pub(crate) leads: bool,
     pub(super) fenced: bool,
