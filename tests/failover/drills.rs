@@ -24,7 +24,8 @@ async fn clones(world: &World) -> Vec<String> {
     let client = world.client("dc-b").await;
     let mut found = Vec::new();
     for (group, kind) in MADE {
-        let objects = built_in(&client, group, kind, None).list(&ListParams::default().labels("tandem.dev/drill")).await;
+        let objects =
+            built_in(&client, group, kind, None).list(&ListParams::default().labels("tandem.dev/drill")).await;
         found.extend(objects.unwrap().into_iter().map(|o| format!("{kind} {}", o.metadata.name.unwrap_or_default())));
     }
     found
@@ -44,10 +45,8 @@ async fn production(world: &World) -> BTreeMap<String, String> {
 
 /// Waits until nothing is left of any drill.
 async fn swept(world: &World) {
-    eventually("nothing to be left of the drill", PATIENCE, || async {
-        clones(world).await.is_empty().then_some(())
-    })
-    .await;
+    eventually("nothing to be left of the drill", PATIENCE, || async { clones(world).await.is_empty().then_some(()) })
+        .await;
 }
 
 pub(crate) async fn a_drill_is_measured_and_leaves_nothing(world: Arc<World>) {
@@ -89,10 +88,9 @@ async fn real(world: &World) {
     let serve = "exec python3 -m http.server 8080 --bind $POD_IP";
     let look = "for who in OWN WALL; do v=${who}_HTTP_SERVICE_HOST; host=${!v}; \
                 if timeout 2 bash -c \"exec 3<>/dev/tcp/$host/8080\"; then echo $who answers; else echo $who refuses; fi; done";
-    for (name, script) in [
-        ("wall", serve.to_owned()),
-        ("own", format!("(while sleep 1; do {look}; done) & sleep 15; {serve}")),
-    ] {
+    for (name, script) in
+        [("wall", serve.to_owned()), ("own", format!("(while sleep 1; do {look}; done) & sleep 15; {serve}"))]
+    {
         let mut application = fixtures::application(REAL, name, 1);
         let component = &mut application["spec"]["components"][0];
         component["image"] = json!("tandem.dev/tandem");

@@ -39,10 +39,11 @@ fn said(group: &DrilledGroup, lang: Lang) -> String {
 pub(super) fn board(drill: &DrillReport, height: usize, lang: Lang) -> Vec<String> {
     let mut sorted: Vec<&DrilledGroup> = drill.groups.iter().collect();
     sorted.sort_by_key(|group| (group.result == "Passed", group.step.is_empty(), &group.name));
-    let mut table = table::table(lang.say(
-        ["GROUP", "DRILL", "PODS READY", "RTO", "RPO", "WHY"],
-        ["组", "演练", "就绪容器", "RTO", "RPO", "说明"],
-    ));
+    let mut table =
+        table::table(lang.say(
+            ["GROUP", "DRILL", "PODS READY", "RTO", "RPO", "WHY"],
+            ["组", "演练", "就绪容器", "RTO", "RPO", "说明"],
+        ));
     let room = height.saturating_sub(2).max(1);
     for group in sorted.iter().take(room) {
         let sum = |of: fn(&tandem_crds::DrilledClone) -> i32| group.clones.iter().map(of).sum::<i32>();

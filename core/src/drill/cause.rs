@@ -96,7 +96,9 @@ impl Cause {
     fn english(&self) -> String {
         match self {
             Self::Rule(reason) => reason.sentence(crate::failover::Language::English),
-            Self::NothingToClone => "the group has no workload that Tandem renders: there is nothing to rehearse".to_owned(),
+            Self::NothingToClone => {
+                "the group has no workload that Tandem renders: there is nothing to rehearse".to_owned()
+            }
             Self::NoQuota { environment, short } => format!(
                 "the clones do not fit into the quota of {environment} beside what runs there: {short}; raise the quota, or drill \
                  fewer groups at once"
@@ -157,7 +159,9 @@ impl Cause {
             Self::ObjectRefused { why } => format!("集群不接受演练所需的对象：{why}"),
             Self::NotReady { seconds, waiting } => format!("{seconds} 秒后仍未就绪：{}", waiting.join("；")),
             Self::Deleted => "其 Failover 对象已被删除".to_owned(),
-            Self::Adopted { workloads } => format!("接管的工作负载不演练（Tandem 只调整其副本数）：{}", workloads.join("、")),
+            Self::Adopted { workloads } => {
+                format!("接管的工作负载不演练（Tandem 只调整其副本数）：{}", workloads.join("、"))
+            }
             Self::DataStood { data: None } => "数据未打开，其服务也未说明数据状态".to_owned(),
             Self::DataStood { data: Some(data) } => {
                 let lag =

@@ -39,7 +39,9 @@ pub fn parse(settings: &DrillSettings) -> Result<Option<Schedule>, ScheduleError
     let zone = settings.time_zone.as_deref().unwrap_or("UTC");
     let refused = |why: String| ScheduleError { schedule: schedule.clone(), zone: zone.to_owned(), why };
     if schedule.split(' ').count() != 5 {
-        return Err(refused("it must have five fields: minute, hour, day of the month, month, day of the week".to_owned()));
+        return Err(refused(
+            "it must have five fields: minute, hour, day of the month, month, day of the week".to_owned(),
+        ));
     }
     let times = parse_crontab(&format!("{schedule} UTC")).map_err(|error| refused(one_line(&error.to_string())))?;
     // Compiled in: what the machine has of time zones may differ from site to site.

@@ -14,7 +14,8 @@ use crate::ledger::Amounts;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn situation() -> Situation {
-    let site = |data| SiteView { heard: true, ready_since: Some(Duration::ZERO), room: Some(true), data, trouble: None };
+    let site =
+        |data| SiteView { heard: true, ready_since: Some(Duration::ZERO), room: Some(true), data, trouble: None };
     let standby = Data {
         role: Role::Standby,
         position: Some(7),
@@ -187,7 +188,10 @@ fn what_does_not_fit_is_not_half_done() {
     let s = situation();
     let short = Cause::NoQuota { environment: "tax-prod".into(), short: "pods: 2 needed, 1 left".into() };
     let not = put(next(None, &Seen { wrong: vec![short], ..seen(&s) }, now(100)));
-    assert_eq!((not.step, not.result, codes(&not)), (DrillStep::Completed, Some(DrillResult::NotDrilled), vec!["NoQuota"]));
+    assert_eq!(
+        (not.step, not.result, codes(&not)),
+        (DrillStep::Completed, Some(DrillResult::NotDrilled), vec!["NoQuota"])
+    );
     assert_eq!(next(None, &Seen { turn: false, ..seen(&s) }, now(100)), Next::Wait);
     let aborted = put(next(None, &Seen { turn: false, abort: true, ..seen(&s) }, now(100)));
     assert_eq!(aborted.result, Some(DrillResult::Aborted), "what waits can be taken back");
@@ -292,10 +296,9 @@ fn the_whole_is_what_its_groups_came_to() {
     drill.groups.insert("g".to_owned(), over(DrillResult::Passed));
     assert_eq!(phase(asked, &drill), FailoverPhase::Running, "the other has not begun");
     assert!(!is_over(&groups, &drill) && drill.under_way().next().is_none());
-    for (result, expected) in [
-        (DrillResult::Passed, FailoverPhase::Completed),
-        (DrillResult::Failed, FailoverPhase::PartlyCompleted),
-    ] {
+    for (result, expected) in
+        [(DrillResult::Passed, FailoverPhase::Completed), (DrillResult::Failed, FailoverPhase::PartlyCompleted)]
+    {
         drill.groups.insert("h".to_owned(), over(result));
         let shown = status(asked, &drill);
         assert_eq!((shown.phase, shown.rto_seconds), (expected, Some(2.5)));

@@ -36,7 +36,8 @@ pub(super) fn refusals(
     }
     let situation = situation(view, group, from, to);
     if kind == ExecutionKind::Drill {
-        let paused = (!situation.ready(to) && view.paused(to).is_some()).then(|| Reason::TargetNotReady { site: to.to_owned() });
+        let paused =
+            (!situation.ready(to) && view.paused(to).is_some()).then(|| Reason::TargetNotReady { site: to.to_owned() });
         return drill::refusals(&situation, to).iter().chain(&paused).map(Why::from).collect();
     }
     let mut wrong = match kind {

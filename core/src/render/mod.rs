@@ -18,8 +18,8 @@ mod workload;
 use tandem_crds::quantity::QuantityError;
 use tandem_crds::{Kind, Replicas, StandbyClass};
 
-pub use clones::{Clones, ComponentClone, Rehearsed, clones, selects};
 pub use application::{AdoptedScale, RenderedApplication, application};
+pub use clones::{Clones, ComponentClone, Rehearsed, clones, selects};
 pub(crate) use environment::environment_labels;
 pub use environment::{RenderedEnvironment, environment};
 pub use manifest::Manifest;

@@ -178,8 +178,11 @@ fn an_amount_that_cannot_be_read_is_named() {
 fn clones(addresses: &std::collections::BTreeMap<(String, String), String>) -> render::Clones {
     let (environment, profile) = (environment(), profile());
     let (hall, video) = (hall(), video());
-    let rehearsed = [&hall, &video]
-        .map(|application| render::Rehearsed { application, environment: &environment, profile: &profile });
+    let rehearsed = [&hall, &video].map(|application| render::Rehearsed {
+        application,
+        environment: &environment,
+        profile: &profile,
+    });
     render::clones("0a1b2c", "hall", &rehearsed, addresses, &facts(20)).unwrap()
 }
 
@@ -214,7 +217,10 @@ fn clones_and_production_know_nothing_of_each_other() {
         serde_json::from_value(value.clone()).unwrap_or_default()
     };
     let pods = |all: &[Manifest]| -> Vec<_> {
-        of_kind(all, "Deployment").iter().map(|d| labels(&d.value()["spec"]["template"]["metadata"]["labels"])).collect()
+        of_kind(all, "Deployment")
+            .iter()
+            .map(|d| labels(&d.value()["spec"]["template"]["metadata"]["labels"]))
+            .collect()
     };
     let selectors = |all: &[Manifest]| -> Vec<(String, Value)> {
         let select = |manifest: &Manifest| {
@@ -269,8 +275,11 @@ fn a_selector_of_an_agency_that_would_find_a_clone_is_told() {
     let mut video = video();
     let selector = [(names::LABEL_DRILL.to_owned(), "0a1b2c".to_owned())].into();
     video.spec.endpoints.as_mut().unwrap()[0].selector = selector;
-    let rehearsed = [&hall, &video]
-        .map(|application| render::Rehearsed { application, environment: &environment, profile: &profile });
+    let rehearsed = [&hall, &video].map(|application| render::Rehearsed {
+        application,
+        environment: &environment,
+        profile: &profile,
+    });
     let rendered = render::clones("0a1b2c", "hall", &rehearsed, &Default::default(), &facts(20)).unwrap();
     assert_eq!(rendered.selected.len(), 1);
     assert!(clones(&Default::default()).selected.is_empty());

@@ -161,8 +161,15 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
     let (drilled_sender, drilled) = watch::channel(isolate::Drilled::new());
     let (isolated_sender, isolated) = watch::channel(BTreeSet::new());
     let host_ip = identity.address;
-    let context =
-        Arc::new(Context { client: client.clone(), node: args.name, dir: dir.clone(), programs, host_ip, services, isolated });
+    let context = Arc::new(Context {
+        client: client.clone(),
+        node: args.name,
+        dir: dir.clone(),
+        programs,
+        host_ip,
+        services,
+        isolated,
+    });
     let mut tasks = JoinSet::new();
     tasks.spawn(register::heartbeat(client.clone(), identity, node));
     tasks.spawn(proxy::run_proxy(client, pods, cluster, real, services_sender));

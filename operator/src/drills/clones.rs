@@ -60,7 +60,8 @@ fn members(
         let mut members = Vec::new();
         for key in keys {
             let space = key.namespace.clone().unwrap_or_default();
-            let missing = |what: &str| Cause::NotRendered { why: format!("{key}: its {what} is not published here yet") };
+            let missing =
+                |what: &str| Cause::NotRendered { why: format!("{key}: its {what} is not published here yet") };
             let environment = world.environments.get(&space).ok_or_else(|| missing("environment"))?;
             let unit = world.units.get(&environment.spec.unit).ok_or_else(|| missing("unit"))?;
             let profile = environment.spec.security_profile.as_ref().unwrap_or(&unit.spec.security_profile);
@@ -146,7 +147,8 @@ impl Plan {
             let number =
                 |path: &str| found.as_ref().and_then(|found| found.data.pointer(path)?.as_i64()).unwrap_or_default();
             let generation = found.as_ref().and_then(|found| found.metadata.generation).unwrap_or(i64::MAX);
-            let ready = if number("/status/observedGeneration") >= generation { number("/status/readyReplicas") } else { 0 };
+            let ready =
+                if number("/status/observedGeneration") >= generation { number("/status/readyReplicas") } else { 0 };
             DrilledClone {
                 environment: clone.environment.clone(),
                 application: clone.application.clone(),

@@ -6,6 +6,7 @@ use crate::cluster::reference;
 use crate::context::Context;
 use crate::failover::{FAILOVER, Picture, ReadySince, failovers, wall};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use kube::runtime::events::EventType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,6 +25,10 @@ const CLOSE: Duration = Duration::from_millis(200);
 const GATHER: Duration = Duration::from_millis(20);
 /// How often it is looked for what no drill knows of any more.
 const ORPHANS: Duration = Duration::from_secs(30);
+/// How many groups are put at once, each with two entries for the audit chain at most.
+const PUT_AT_ONCE: usize = 40;
+/// From this many groups on, those that passed leave out what is in order: the record would become too large.
+const MANY: usize = 100;
 /// How many groups are seen to at once.
 const AT_ONCE: usize = 8;
 
@@ -109,11 +114,12 @@ async fn look(context: &Context, ready: &mut ReadySince) -> bool {
         } else {
             BTreeSet::new()
         };
-        let groups = record.groups.keys().map(|group| {
+        let mut groups: Vec<BoxFuture<'_, Option<(String, GroupDrill)>>> = Vec::new();
+        for group in record.groups.keys() {
             let asked = Asked { id, record, group, turn: turns.contains(group), deleted: shown.is_none() };
             let plan = plans.get(&(id.clone(), group.clone()));
-            one(context, &picture, ready, asked, plan, free.as_ref())
-        });
+            groups.push(Box::pin(one(context, &picture, ready, asked, plan, free.as_ref())));
+        }
         let done: Vec<Option<(String, GroupDrill)>> =
             futures::stream::iter(groups).buffer_unordered(AT_ONCE).collect().await;
         let changed: BTreeMap<String, GroupDrill> = done.into_iter().flatten().collect();
@@ -274,14 +280,17 @@ fn deadline(context: &Context, group: &str) -> Duration {
 }
 
 /// Puts what is new into the drill's record, and tells of it.
-async fn put(
-    context: &Context,
-    id: &str,
-    held: &Versioned<RequestRecord>,
-    changed: BTreeMap<String, GroupDrill>,
-) {
+async fn put(context: &Context, id: &str, held: &Versioned<RequestRecord>, changed: BTreeMap<String, GroupDrill>) {
     if context.link.leadership().is_none() {
         return;
+    }
+    // A transaction holds only so much; the rest is for the next look.
+    let mut changed: BTreeMap<String, GroupDrill> = changed.into_iter().take(PUT_AT_ONCE).collect();
+    if held.value.groups.len() > MANY {
+        let passed = |drill: &&mut GroupDrill| drill.result == Some(DrillResult::Passed);
+        for drill in changed.values_mut().filter(passed) {
+            (drill.clones, drill.notes) = Default::default();
+        }
     }
     let mut record = held.value.clone();
     record.drill.groups.extend(changed.clone());
@@ -312,7 +321,9 @@ async fn tell(context: &Context, id: &str, group: &str, before: Option<&GroupDri
             context.cluster.metrics.drills.with_label_values(&[result.as_str()]).inc();
             let well = result == DrillResult::Passed;
             let why = drill.why.first().map(|why| why.message.clone()).unwrap_or_default();
-            let rto = drill.rto_millis.map(|millis| format!("ready after {:.1} s", Duration::from_millis(millis).as_secs_f64()));
+            let rto = drill
+                .rto_millis
+                .map(|millis| format!("ready after {:.1} s", Duration::from_millis(millis).as_secs_f64()));
             let note = if why.is_empty() { rto.unwrap_or_default() } else { why };
             let type_ = if well { EventType::Normal } else { EventType::Warning };
             (type_, format!("Drill{}", result.as_str()), note)

@@ -108,7 +108,9 @@ async fn remove_old(context: &Context, settings: &BTreeMap<String, DrillSettings
             match tokio::time::timeout(REQUEST_TIMEOUT, api.delete(&name, &DeleteParams::default())).await {
                 Ok(Ok(_)) => tracing::info!(group, drill = name, "an old report of a drill is removed"),
                 Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
-                Ok(Err(error)) => tracing::warn!(drill = name, error = %Chain(&error), "an old report is not removed yet"),
+                Ok(Err(error)) => {
+                    tracing::warn!(drill = name, error = %Chain(&error), "an old report is not removed yet")
+                }
                 Err(_) => tracing::warn!(drill = name, "an old report is not removed in time"),
             }
         }
