@@ -23,7 +23,8 @@ RUNNER := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 # What the build, and what the lab, need of Debian. A python3 or kubectl that is there already, from wherever, is left alone.
 unless = $(if $(shell command -v $(1) 2>/dev/null),,$(2))
 BUILD_PACKAGES := gcc libc6-dev make protobuf-compiler libprotobuf-dev $(call unless,python3,python3)
-LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux libfaketime $(call unless,kubectl,kubernetes-client)
+LAB_PACKAGES := etcd-server etcd-client iproute2 nftables util-linux libfaketime patroni postgresql-15 haproxy \
+	$(call unless,kubectl,kubernetes-client)
 
 # What is said may have two commas.
 comma := ,
@@ -48,7 +49,7 @@ help: ## list the targets
 .PHONY: up
 up: root programs control-plane ## start two data centres, with the city's agencies in them and their API
 	$(call say,starting the lab in $(LAB) and importing $(INVENTORY))
-	@$(SUDO) $(BIN)/tandem-lab up --dir $(LAB) --automatic --import $(INVENTORY)
+	@$(SUDO) $(BIN)/tandem-lab up --dir $(LAB) --automatic --postgres service-hall --postgres data-hub --import $(INVENTORY)
 
 .PHONY: status
 status: ## show the lab's places, programs and faults
@@ -75,9 +76,9 @@ lab-packages:
 	@scripts/ensure-packages $(LAB_PACKAGES)
 
 .PHONY: programs
-programs: build-packages ## build tandem, tandem-operator, tandem-api, tandem-agent and tandem-lab
+programs: build-packages ## build tandem, tandem-operator, tandem-api, tandem-agent, tandem-ledger and tandem-lab
 	$(call say,building the programs into $(BIN))
-	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-api -p tandem-agent -p tandem-lab
+	@cargo build --release --locked -p tandem-cli -p tandem-operator -p tandem-api -p tandem-agent -p tandem-ledger -p tandem-lab
 	@ln -sf tandem $(BIN)/kubectl-tandem && ln -sf tandem $(BIN)/kubectl_complete-tandem
 
 .PHONY: control-plane
@@ -181,6 +182,8 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@$(call LAB_TEST,tandem-tests,e2e)
 	$(call say,staged faults: who is active, on a lab (about 4 minutes))
 	@$(call LAB_TEST,tandem-tests,failover)
+	$(call say,PostgreSQL at both sites, under writes (about 4 minutes))
+	@$(call LAB_TEST,tandem-tests,postgres)
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)
 
@@ -200,6 +203,13 @@ bench-api: root programs control-plane ## measure the API on a lab, beside a bar
 	$(call say,measuring the API on a lab (about 3 minutes))
 	@$(subst cargo test,cargo test --release,$(call LAB_TEST,tandem-tests,bench-api))
 
+ROUNDS ?= 20
+FAILOVER_ROUNDS ?= $(TANDEM_CACHE)/failover-rounds.jsonl
+.PHONY: bench-failover
+bench-failover: root programs control-plane ## measure failovers of PostgreSQL under writes, beside a plain Patroni cluster (ROUNDS=20)
+	$(call say,measuring failovers on labs (up to 150 minutes; goes on from $(FAILOVER_ROUNDS)))
+	@$(subst cargo test,cargo test --release,$(call LAB_TEST,tandem-tests,bench-failover,--results $(FAILOVER_ROUNDS) --rounds $(ROUNDS)))
+
 SEEDS ?= 20000
 .PHONY: sim
 sim: build-packages ## try to break the failover protocol in simulated time (SEEDS=1000000)
@@ -213,6 +223,7 @@ soak: root programs control-plane ## the tests on the lab three times over, with
 		$(call LAB_TEST,tandem-lab,lifecycle); \
 		$(call LAB_TEST,tandem-tests,e2e); \
 		$(call LAB_TEST,tandem-tests,failover,--include-ignored); \
+		$(call LAB_TEST,tandem-tests,postgres,--include-ignored); \
 		$(call LAB_TEST,tandem-tests,city,--include-ignored); \
 		$(MAKE) --no-print-directory watch; \
 	done

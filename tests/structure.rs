@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// What each crate may depend on among Tandem's own, directly or not.
-const DRAWN: [(&str, &[&str]); 10] = [
+const DRAWN: [(&str, &[&str]); 11] = [
     ("tandem-crds", &[]),
     ("tandem-core", &["tandem-crds"]),
     ("tandem-logs", &[]),
@@ -13,6 +13,7 @@ const DRAWN: [(&str, &[&str]); 10] = [
     ("tandem-operator", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
     ("tandem-api", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
     ("tandem-agent", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
+    ("tandem-ledger", &["tandem-logs"]),
     ("tandem-cli", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
     ("tandem-lab", &["tandem-crds"]),
     ("tandem-sim", &["tandem-arbiter", "tandem-core", "tandem-crds"]),

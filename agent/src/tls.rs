@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +20,17 @@ use std::time::Duration;
 const LONGEST: usize = 8 << 20;
 
 /// A certificate with its key, and the authority whose certificates are believed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Files {
     /// The authority, PEM.
+    #[serde(rename = "caFile")]
     pub ca: PathBuf,
     /// The chain, PEM.
+    #[serde(rename = "certFile")]
     pub cert: PathBuf,
     /// The key, PEM.
+    #[serde(rename = "keyFile")]
     pub key: PathBuf,
 }
 
@@ -83,6 +88,20 @@ pub fn server(files: &Files) -> Result<RustlsConfig, TlsError> {
     Ok(RustlsConfig::from_config(Arc::new(config)))
 }
 
+/// For a client that believes one authority, and shows a certificate where one is given (chain and key).
+///
+/// # Errors
+/// [`TlsError`].
+pub fn client(ca: &Path, shown: Option<(&Path, &Path)>) -> Result<ClientConfig, TlsError> {
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots(ca)?);
+    Ok(match shown {
+        Some((chain, private)) => config.with_client_auth_cert(certificates(chain)?, key(private)?)?,
+        None => config.with_no_client_auth(),
+    })
+}
+
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
@@ -113,13 +132,7 @@ impl HttpsClient {
     /// # Errors
     /// [`TlsError`].
     pub fn new(ca: &Path, shown: Option<(&Path, &Path)>, timeout: Duration) -> Result<Self, TlsError> {
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots(ca)?);
-        let config = match shown {
-            Some((chain, private)) => config.with_client_auth_cert(certificates(chain)?, key(private)?)?,
-            None => config.with_no_client_auth(),
-        };
+        let config = client(ca, shown)?;
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(20)).build(connector);
         Ok(Self { client, timeout })
@@ -130,7 +143,24 @@ impl HttpsClient {
     /// # Errors
     /// [`NoAnswer`].
     pub async fn get(&self, url: &str) -> Result<(u16, http::HeaderMap, Bytes), NoAnswer> {
-        let request = http::Request::get(url).body(Full::default())?;
+        self.ask(http::Request::get(url).body(Full::default())?).await
+    }
+
+    /// Sends JSON, and gives back status, headers and body.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn send(
+        &self,
+        method: http::Method,
+        url: &str,
+        body: &serde_json::Value,
+    ) -> Result<(u16, http::HeaderMap, Bytes), NoAnswer> {
+        let request = http::Request::builder().method(method).uri(url).header("content-type", "application/json");
+        self.ask(request.body(Full::from(body.to_string()))?).await
+    }
+
+    async fn ask(&self, request: http::Request<Full<Bytes>>) -> Result<(u16, http::HeaderMap, Bytes), NoAnswer> {
         let whole = async {
             let response = self.client.request(request).await.map_err(NoAnswer::Unreachable)?;
             let (parts, body) = response.into_parts();

@@ -13,7 +13,7 @@ use tandem_agent::hook::{Config, Service, service};
 use tandem_arbiter::clock::ManualClock;
 use tandem_arbiter::deadman::Poll;
 use tandem_arbiter::hooks::{Call, Order, State};
-use tandem_core::failover::{Role, Token};
+use tandem_core::failover::{Dropped, Role, Token};
 use tower::ServiceExt;
 
 struct Site {
@@ -145,6 +145,11 @@ async fn the_file_the_types_and_the_service_say_the_same() {
     let schemas = &contract.0["components"]["schemas"];
     let order = Order { group: "ledger".to_owned(), token: token(1, 1), temporary: true };
     contract.holds(&schemas["Order"], &json!(order));
+    let time = "2026-01-01T00:00:00Z";
+    let all = json!({"epoch": 5, "from": 1, "to": 2, "transactions": 1, "firstCommit": time, "lastCommit": time});
+    let dropped: Dropped = serde_json::from_value(all.clone()).unwrap();
+    assert_eq!(json!(dropped), all);
+    assert_eq!(all.as_object().unwrap().len(), schemas["Dropped"]["properties"].as_object().unwrap().len());
     for role in [Role::Active, Role::Quiesced, Role::Standby, Role::Fenced, Role::Unknown] {
         let state = State {
             role,
@@ -153,6 +158,7 @@ async fn the_file_the_types_and_the_service_say_the_same() {
             lag_age_millis: 1,
             synchronous: true,
             token: token(1, 1),
+            dropped: Some(dropped),
         };
         let value = json!(state);
         assert_eq!(value.as_object().unwrap().len(), schemas["State"]["properties"].as_object().unwrap().len());

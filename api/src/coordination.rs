@@ -83,6 +83,8 @@ pub trait Coordination: Send + Sync {
     fn drifts(&self) -> Answer<'_, Vec<(String, Drift)>>;
     /// A failover that was asked for, as both sites read it; `None` while no operator has taken it in.
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>>;
+    /// The report on an execution, as it was written; `None` where there is none.
+    fn report<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<Value>>;
 }
 
 /// The arbiter, by a store.
@@ -219,6 +221,10 @@ impl<S: Store> Coordination for ByArbiter<S> {
             Ok(found.map(|found| found.value))
         }
         .boxed()
+    }
+
+    fn report<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<Value>> {
+        async move { self.arbiter.report(execution).await.map_err(|error| unreachable(&error)) }.boxed()
     }
 }
 

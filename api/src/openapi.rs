@@ -122,6 +122,10 @@ fn complete(method: &str, operation: &mut Value) {
         responses["406"] = problem("It is in none of the forms that `Accept` names.");
         responses["409"] = problem("It is not published, so that nothing of it is in force.");
     }
+    if operation_id == Some("reportFailover") {
+        responses["406"] = problem("It is in none of the forms that `Accept` names.");
+        responses["409"] = problem("There is no report: it has not ended, or was refused.");
+    }
     if named || writes || numbered {
         responses["404"] = problem("There is nothing of that name, or it is not yours.");
     }
@@ -173,6 +177,7 @@ fn schemas() -> Map<String, Value> {
         routes::requests::change::NewWord,
         routes::failovers::plan::NewPlan,
         routes::failovers::plan::PlanItem,
+        routes::failovers::report::ReportItem,
         routes::failovers::create::NewFailover,
         routes::failovers::change::NewWish,
     );

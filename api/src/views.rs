@@ -185,6 +185,7 @@ named_schema! {
     crate::routes::security_profiles::SecurityProfileChange => "SecurityProfileChange",
     crate::routes::findings::FindingList => "FindingList",
     crate::routes::policies::Policies => "PoliciesAnswer",
+    crate::routes::failovers::report::ReportItem => "FailoverReportAnswer",
     crate::routes::audit::AuditPage => "AuditPage",
     crate::routes::audit::AuditProof => "AuditProof",
     crate::routes::audit::AuditSegments => "AuditSegments",

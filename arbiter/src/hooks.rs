@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tandem_core::failover::{EffectKind, Role, Token};
+use tandem_core::failover::{Dropped, EffectKind, Role, Token};
 
 /// A call that changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -97,6 +97,25 @@ pub struct State {
     /// The highest token seen.
     #[serde(default)]
     pub token: Token,
+    /// What was dropped to follow the other site, from the demotion on until the data takes writes again; `None` where nobody can
+    /// tell, or nothing was demoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Dropped>,
+}
+
+impl Default for State {
+    /// Nothing is known.
+    fn default() -> Self {
+        Self {
+            role: Role::Unknown,
+            position: None,
+            lag_millis: None,
+            lag_age_millis: 0,
+            synchronous: false,
+            token: Token::default(),
+            dropped: None,
+        }
+    }
 }
 
 impl State {
@@ -181,6 +200,12 @@ mod tests {
         });
         let state: State = serde_json::from_value(said.clone()).unwrap();
         assert_eq!(serde_json::to_value(state).unwrap(), said);
+        let dropped =
+            json!({"epoch": 5, "from": 40, "to": 41, "transactions": 1, "lastCommit": "2026-01-01T00:00:00Z"});
+        let mut told = said.clone();
+        told["dropped"] = dropped.clone();
+        let state: State = serde_json::from_value(told).unwrap();
+        assert_eq!(serde_json::to_value(state.dropped).unwrap(), dropped);
         // A later release may say more; a role that is not known is none.
         assert!(serde_json::from_value::<State>(json!({"role": "Standby", "more": 1})).is_ok());
         assert!(serde_json::from_value::<State>(json!({"role": "Leader"})).is_err());

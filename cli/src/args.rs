@@ -2,6 +2,7 @@
 
 use crate::arbiter::args::ArbiterCommand;
 use crate::audit::AuditCommand;
+use crate::balancer::BalancerCommand;
 use crate::bundle::args::BundleArgs;
 use crate::doctor::args::DoctorArgs;
 use crate::failover::args::{DrillArgs, FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
@@ -109,6 +110,9 @@ pub enum Command {
     /// List, take home and verify what is kept of who did what
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Write the configuration of the balancer before both sites
+    #[command(subcommand)]
+    Balancer(BalancerCommand),
     /// Look at everything that sites stand on, and say how to mend what is wrong
     Doctor(Box<DoctorArgs>),
     /// Write what a maintainer needs into one file, without any secret

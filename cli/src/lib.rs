@@ -4,6 +4,7 @@
 pub mod arbiter;
 pub mod args;
 pub mod audit;
+pub mod balancer;
 pub mod bundle;
 mod canvas;
 pub mod cluster;
@@ -24,6 +25,7 @@ pub mod show;
 pub mod status;
 
 use args::{Cli, Command};
+use balancer::BalancerError;
 use clap::{CommandFactory, FromArgMatches};
 use exit::Exit;
 use failover::FailoverError;
@@ -94,6 +96,7 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
             output::error(&error);
             error.exit()
         }),
+        Command::Balancer(command) => ended(balancer::run(&command, lang), BalancerError::exit),
         Command::Doctor(args) => doctor::run(&args, lang).await.unwrap_or_else(|error| {
             output::error(&error);
             Exit::Usage

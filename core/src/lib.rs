@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audit;
+pub mod balancer;
 pub mod check;
 pub mod drift;
 pub mod drill;
@@ -14,9 +15,11 @@ pub mod findings;
 pub mod ledger;
 pub mod metrics;
 pub mod names;
+pub mod patroni;
 pub mod plan;
 pub mod policy;
 pub mod render;
+pub mod report;
 pub mod requests;
 pub mod sync;
 pub mod trace;

@@ -28,6 +28,8 @@ pub const LABEL_DRILL_APPLICATION: &str = "tandem.dev/drill-application";
 pub const LABEL_DRILL_COMPONENT: &str = "tandem.dev/drill-component";
 /// The group of a drill that its schedule began, on the `Failover`: such ones alone are removed when there are too many.
 pub const LABEL_SCHEDULED: &str = "tandem.dev/scheduled-drill";
+/// The NetworkPolicy of what an environment's pods may reach outside of it.
+pub const ALLOW_EGRESS: &str = "tandem-allow-egress";
 /// What a namespace is for the network policies of all others: [`ROLE_DNS`] or [`ROLE_GATEWAY`].
 pub const LABEL_ROLE: &str = "tandem.dev/role";
 /// Upstream's label for the name of an application.

@@ -3,6 +3,7 @@
 use crate::common::DisplayName;
 use crate::drill::DrillSettings;
 use crate::hook::HookSettings;
+use crate::patroni::PatroniSettings;
 use crate::status::SiteStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -41,7 +42,8 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!has(self.automaticPerDay) || self.automaticPerDay <= 3").message("spec.automaticPerDay is above the platform's ceiling: set 3 or less"),
     validation = Rule::new("!has(self.scaleAfterSeconds) || self.scaleAfterSeconds >= 60").message("spec.scaleAfterSeconds is below the platform's floor: set 60 or more"),
     validation = Rule::new("!has(self.dependsOn) || self.dependsOn.all(d, self.dependsOn.exists_one(e, e == d))").message("spec.dependsOn names a group twice: name each once"),
-    validation = Rule::new("(has(self.provider) && self.provider == 'Hook') == has(self.hook)").message("spec.hook belongs to provider Hook: give both or neither")
+    validation = Rule::new("(has(self.provider) && self.provider == 'Hook') == has(self.hook)").message("spec.hook belongs to provider Hook: give both or neither"),
+    validation = Rule::new("(has(self.provider) && self.provider == 'Patroni') == has(self.patroni)").message("spec.patroni belongs to provider Patroni: give both or neither")
 )]
 pub struct FailoverGroupSpec {
     /// The durable id, minted by Tandem when the group is first published; never to be set by hand.
@@ -95,6 +97,9 @@ pub struct FailoverGroupSpec {
     /// How the group rehearses at the site that is not active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drills: Option<DrillSettings>,
+    /// The settings of the provider `Patroni`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patroni: Option<PatroniSettings>,
 }
 
 impl Default for FailoverGroupSpec {
@@ -114,6 +119,7 @@ impl Default for FailoverGroupSpec {
             provider: StateProvider::default(),
             hook: None,
             drills: None,
+            patroni: None,
         }
     }
 }
@@ -202,6 +208,8 @@ pub enum StateProvider {
     None,
     /// A service of the group's own at each site, as spec.hook has it.
     Hook,
+    /// PostgreSQL: one Patroni cluster a site, as spec.patroni has it.
+    Patroni,
 }
 
 /// Whether an unplanned failover may start by itself.

@@ -22,6 +22,7 @@ mod failover_group;
 mod hook;
 mod kind;
 pub mod manifests;
+mod patroni;
 pub mod quantity;
 mod security_profile;
 pub mod status;
@@ -53,6 +54,7 @@ pub use failover_group::{
 };
 pub use hook::{HookSettings, HookSite};
 pub use kind::{Kind, TandemKind, UnknownKind};
+pub use patroni::{PatroniSettings, PatroniSite};
 pub use quantity::Quantity;
 pub use security_profile::{
     Control, EgressRule, ImageRules, PodSecurityLevel, SecurityProfile, SecurityProfileSpec, SecurityProfileStatus,

@@ -72,6 +72,7 @@ pub fn replica(
         name: API.to_owned(),
         executable: programs.own.join("tandem-api"),
         arguments: vec![format!("--config={}", path.display())],
+        run_as: None,
     })
 }
 
@@ -129,6 +130,7 @@ pub fn issuer(plan: &Plan, layout: &Layout, programs: &Programs, place: &Place) 
             format!("--client-ca={}", file("people-ca.crt")),
             format!("--people={}", people.display()),
         ],
+        run_as: None,
     })
 }
 

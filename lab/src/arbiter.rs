@@ -12,8 +12,18 @@ use std::time::{Duration, Instant};
 
 const PREFIX: &str = "/tandem/v1/";
 /// What both sites write.
-const SHARED: [&str; 9] =
-    ["conflicts/", "executions/", "groups/", "holds/", "idempotency/", "ledger/", "requests/", "specs/", "versions/"];
+const SHARED: [&str; 10] = [
+    "conflicts/",
+    "executions/",
+    "groups/",
+    "holds/",
+    "idempotency/",
+    "ledger/",
+    "reports/",
+    "requests/",
+    "specs/",
+    "versions/",
+];
 /// What people write with `tandem arbiter`, and sites read.
 const PEOPLES: [&str; 3] = ["attestations/", "generation", "replacements"];
 /// What these people write beside: groups are given back, the executions that were under way closed, and specifications written
@@ -23,9 +33,9 @@ const GIVEN_BACK: [&str; 6] = ["executions/", "generation", "groups/", "replacem
 const OWN: [&str; 4] = ["audit/", "drift/", "sites/", "status/"];
 
 /// What the API of every site reads: who has authority and who is active, what is and was published, what is held, what was put
-/// back, which failovers were asked for, and from which restore all of it comes.
-const API_READS: [&str; 8] =
-    ["drift/", "generation", "groups/", "holds/", "requests/", "sites/", "specs/", "versions/"];
+/// back, which failovers were asked for and the reports on them, and from which restore all of it comes.
+const API_READS: [&str; 9] =
+    ["drift/", "generation", "groups/", "holds/", "reports/", "requests/", "sites/", "specs/", "versions/"];
 /// What the API of every site writes, and finds what the other wrote: budgets, answers under an `Idempotency-Key`.
 const API_SHARED: [&str; 2] = ["idempotency/", "ledger/"];
 /// What each site's API writes of its site, and reads of the other's: the audit chain, its head and segments.
@@ -196,10 +206,21 @@ mod tests {
             parts
         };
         assert_eq!(of("readwrite"), ["audit/dc-a/", "idempotency/", "ledger/"]);
-        // Not what sites observed, what was overwritten, how failovers went, what people say of the arbiter.
+        // Not what sites observed, what was overwritten, how failovers go, what people say of the arbiter.
         assert_eq!(
             of("read"),
-            ["audit/", "drift/", "generation", "groups/", "holds/", "requests/", "sites/", "specs/", "versions/"]
+            [
+                "audit/",
+                "drift/",
+                "generation",
+                "groups/",
+                "holds/",
+                "reports/",
+                "requests/",
+                "sites/",
+                "specs/",
+                "versions/"
+            ]
         );
         assert_eq!(rights.len(), of("read").len() + of("readwrite").len());
     }

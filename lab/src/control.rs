@@ -26,6 +26,9 @@ pub enum Request {
         program: String,
         /// Whether it is not to be started again.
         stay_down: bool,
+        /// Whether what it started is left to run.
+        #[serde(default)]
+        alone: bool,
     },
     /// To start a program that was to stay down.
     Start {
@@ -200,7 +203,7 @@ mod tests {
     fn requests_survive_the_way() {
         for request in [
             Request::Follow,
-            Request::Kill { program: "dc-a/etcd".to_owned(), stay_down: true },
+            Request::Kill { program: "dc-a/etcd".to_owned(), stay_down: true, alone: false },
             Request::Cut(Cut { place: "dc-a".to_owned(), peer: None, one_way: false }),
         ] {
             let text = serde_json::to_string(&request).unwrap();

@@ -1,6 +1,6 @@
 //! Where a lab keeps what: everything is below one folder, so that removing it removes all.
 
-use crate::plan::{IMAGES, PEOPLE, Plan};
+use crate::plan::{IMAGES, METRO, PEOPLE, Plan};
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -81,6 +81,12 @@ impl Layout {
         self.dir.join(IMAGES)
     }
 
+    /// What the databases of a place have: their data, certificates and files.
+    #[must_use]
+    pub fn postgres(&self, place: &str) -> PathBuf {
+        self.place(place).join("postgres")
+    }
+
     /// What a site's node keeps.
     #[must_use]
     pub fn node(&self, site: &str) -> PathBuf {
@@ -148,8 +154,8 @@ impl Layout {
             gone(fs::remove_file(path))?;
         }
         gone(fs::remove_dir_all(self.people()))?;
-        for place in plan.places() {
-            let entries = match fs::read_dir(self.place(&place.name)) {
+        for place in plan.places().iter().map(|place| place.name.as_str()).chain([METRO]) {
+            let entries = match fs::read_dir(self.place(place)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 entries => entries?,
             };

@@ -5,6 +5,7 @@
 //! disk before it is made.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod apart;
 pub mod api;
 pub mod arbiter;
 pub mod city;
@@ -12,6 +13,7 @@ pub mod claim;
 pub mod clock;
 pub mod command;
 pub mod control;
+pub mod entry;
 pub mod flags;
 pub mod forward;
 pub mod images;
@@ -23,6 +25,7 @@ pub mod node;
 pub mod people;
 pub mod pki;
 pub mod plan;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod progress;

@@ -4,6 +4,8 @@
 mod up;
 
 use clap::{Parser, Subcommand};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tandem_lab::claim::ClaimError;
@@ -12,7 +14,7 @@ use tandem_lab::layout::Layout;
 use tandem_lab::network::Cut;
 use tandem_lab::node::{self, NodeArgs, contain};
 use tandem_lab::state::State;
-use tandem_lab::{city, images, status};
+use tandem_lab::{city, images, postgres, status};
 use tracing_subscriber::EnvFilter;
 
 /// Two real Kubernetes data centres and an arbiter on one machine, and faults to stage in them.
@@ -30,6 +32,8 @@ use tracing_subscriber::EnvFilter;
   tandem lab power-off dc-a         end everything in dc-a at once
   tandem lab up --bare              Kubernetes and the arbiter alone, to install Tandem's chart in
   tandem lab up --data ledger       with a small data service at each site, for the failover group `ledger`
+  tandem lab up --postgres ledger   with PostgreSQL under Patroni at each site, for the failover group `ledger`
+  tandem lab group ledger           print that group, to apply it
   tandem lab down                   stop, and remove everything
 
 Exit codes: 0 done, 1 not done, 2 called wrongly, 3 another lab has the prefix."
@@ -73,6 +77,9 @@ enum Command {
         /// Leave it ended, until `start`.
         #[arg(long)]
         stay_down: bool,
+        /// Leave what it started running: the PostgreSQL of a Patroni.
+        #[arg(long)]
+        alone: bool,
     },
     /// Start a program that was to stay down. 启动进程
     Start {
@@ -117,6 +124,19 @@ enum Command {
     ArbiterRejoin {
         /// The place.
         place: String,
+    },
+    /// Print the failover group whose data one of the lab's PostgreSQL clusters has. 打印故障切换组
+    Group {
+        /// The group.
+        group: String,
+    },
+    /// Run a command where a program of the lab runs and as whom, such as psql or patronictl beside a Patroni. 在程序旁执行命令
+    Beside {
+        /// Place and program, such as dc-a/patroni-ledger-0.
+        program: String,
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
     },
     /// Print where a program's log is, and its last lines. 日志
     Logs {
@@ -169,6 +189,8 @@ fn main() -> ExitCode {
         Command::Up(given) => up::up(&layout, &given),
         Command::Status { output } => print_status(&layout, &output),
         Command::Down => down(&layout),
+        Command::Group { group } => print_group(&layout, &group),
+        Command::Beside { program, command } => beside(&layout, &program, &command),
         Command::Image { folder } => load(&layout, &folder),
         Command::Logs { program, lines } => logs(&layout, &program, lines),
         command => fault(&layout, command),
@@ -202,8 +224,11 @@ fn needs_root() -> Box<dyn std::error::Error> {
     format!("{why}; mend it: run it with sudo: sudo {program} … (需要 root 权限，请使用 sudo)").into()
 }
 
+/// Whoever waits for a program asks one that does not answer yet, again and again; that is no error.
+const FILTER: &str = "info,kube_client::client::builder=off";
+
 fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
@@ -228,7 +253,7 @@ fn fault(layout: &Layout, command: Command) -> Outcome {
     let request = match command {
         Command::Cut { place, peer, one_way } => Request::Cut(Cut { place, peer, one_way }),
         Command::Heal => Request::Heal,
-        Command::Kill { program, stay_down } => Request::Kill { program, stay_down },
+        Command::Kill { program, stay_down, alone } => Request::Kill { program, stay_down, alone },
         Command::Start { program } => Request::Start { program },
         Command::Pause { program } => Request::Pause { program },
         Command::Resume { program } => Request::Resume { program },
@@ -266,13 +291,42 @@ fn print_status(layout: &Layout, output: &str) -> Outcome {
         println!("{}", serde_json::to_string_pretty(&found)?);
         return Ok(());
     }
-    let counts = match State::read(layout)? {
-        // A site without power cannot be asked, which the rest of the status says already.
-        Some(state) => runtime()?.block_on(city::count(layout, &state.plan)).unwrap_or_default(),
-        None => Vec::new(),
+    let (counts, clusters) = match State::read(layout)? {
+        Some(State { plan, databases, ports, .. }) => runtime()?.block_on(async {
+            // A site without power cannot be asked, which the rest of the status says already.
+            let counts = city::count(layout, &plan).await.unwrap_or_default();
+            (counts, postgres::clusters(&plan, layout, &databases, &ports).await)
+        }),
+        None => (Vec::new(), Vec::new()),
     };
-    status::print(&found, &counts);
+    status::print(&found, &counts, &clusters);
     Ok(())
+}
+
+fn print_group(layout: &Layout, group: &str) -> Outcome {
+    let state = State::read(layout)?.ok_or_else(|| format!("no lab is running in {}", layout.dir.display()))?;
+    let manifest = postgres::failover_group(&state.plan, layout, &state.databases, group)?;
+    let known = state.databases.groups.join(", ");
+    let known = if known.is_empty() { "none; start the lab with --postgres GROUP" } else { &known };
+    let manifest = manifest.ok_or_else(|| format!("the lab has no database of a group {group}; it has: {known}"))?;
+    print!("{}", serde_yaml::to_string(&manifest)?);
+    Ok(())
+}
+
+/// Becomes a command in the namespaces of a running program, as its user.
+fn beside(layout: &Layout, program: &str, command: &[String]) -> Outcome {
+    let state = State::read(layout)?.ok_or_else(|| format!("no lab is running in {}", layout.dir.display()))?;
+    let process = state.processes.get(program).filter(|process| process.is_running());
+    let process = process.ok_or_else(|| format!("{program} does not run; `tandem lab status` tells what does"))?;
+    let owner = std::fs::metadata(format!("/proc/{}", process.pid))?;
+    let mut become_it = std::process::Command::new("nsenter");
+    become_it.args(["--mount", "--net", "--ipc", "--target", &process.pid.to_string(), "--wd=/", "--", "setpriv"]);
+    become_it.args([
+        format!("--reuid={}", owner.uid()),
+        format!("--regid={}", owner.gid()),
+        "--clear-groups".to_owned(),
+    ]);
+    Err(become_it.arg("--").args(command).env("HOME", "/").exec().into())
 }
 
 /// Asks the supervisor to take all down; where there is none any more, does it from what is on disk.

@@ -2,6 +2,7 @@
 
 use crate::command::{CommandError, run, run_with};
 use crate::plan::{METRO, Place, Plan};
+use crate::postgres::Databases;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -24,7 +25,7 @@ fn ip_in(namespace: &str, arguments: &[&str]) -> Result<String, CommandError> {
 ///
 /// # Errors
 /// When a tool fails; what was made until then is removed with [`remove`].
-pub fn create(plan: &Plan) -> Result<(), CommandError> {
+pub fn create(plan: &Plan, databases: &Databases) -> Result<(), CommandError> {
     let metro = plan.namespace(METRO);
     for namespace in plan.namespaces() {
         ip(&["netns", "add", &namespace])?;
@@ -39,6 +40,10 @@ pub fn create(plan: &Plan) -> Result<(), CommandError> {
     }
     for place in plan.places() {
         join(&metro, &place)?;
+        for address in place.addresses().into_iter().chain(databases.addresses(plan, &place)) {
+            ip_in(&place.namespace, &["addr", "add", &format!("{address}/24"), "dev", UPLINK])?;
+        }
+        enter(&place)?;
     }
     Ok(())
 }
@@ -57,9 +62,12 @@ fn join(metro: &str, place: &Place) -> Result<(), CommandError> {
     ip_in(metro, &["link", "set", port, "master", BRIDGE, "up"])?;
     ip_in(metro, &["addr", "add", &format!("{}/24", place.gateway()), "dev", BRIDGE])?;
     ip_in(metro, &["route", "add", &place.range(), "via", &place.control_plane().to_string(), "dev", BRIDGE])?;
-    for address in place.addresses() {
-        ip_in(namespace, &["addr", "add", &format!("{address}/24"), "dev", UPLINK])?;
-    }
+    Ok(())
+}
+
+/// Opens a place to the others, once it has its addresses.
+fn enter(place: &Place) -> Result<(), CommandError> {
+    let namespace = place.namespace.as_str();
     ip_in(namespace, &["link", "set", UPLINK, "up"])?;
     // To the lab's other places, and nowhere else.
     ip_in(namespace, &["route", "add", &place.lab_range(), "via", &place.gateway().to_string()])?;

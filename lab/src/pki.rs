@@ -1,14 +1,18 @@
 //! Throw-away certificates: one authority for each site's Kubernetes, one for each site's etcd, one for each site's data
-//! service, one for the way between the data services, one for the arbiter, one for what people reach of the agencies' API, and one
+//! service and databases, one for the way between those of the sites, one for the arbiter, one for what people reach of the agencies' API, and one
 //! for these people.
+
+mod databases;
 
 use crate::layout::Layout;
 use crate::people::PEOPLE;
 use crate::plan::{Place, Plan};
+use crate::postgres::Databases;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType,
 };
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -122,13 +126,18 @@ pub const ADMIN: (&str, &str) = ("lab-admin", "tandem:lab-admins");
 ///
 /// # Errors
 /// When one cannot be made or written.
-pub fn create(plan: &Plan, layout: &Layout, now: OffsetDateTime) -> Result<(), PkiError> {
+pub fn create(plan: &Plan, layout: &Layout, databases: &Databases, now: OffsetDateTime) -> Result<(), PkiError> {
     let arbiter = Authority::new("tandem-lab arbiter", now)?;
     // As databases have it that replicate: a way to each other on which no operator goes.
     let replication = Authority::new("tandem-lab replication", now)?;
     // What people reach has one authority for all places: whoever is sent to the other site believes it there too.
     let reached = Authority::new("tandem-lab api", now)?;
     let people = people(layout, &reached, now)?;
+    // A site's operators are shown to that site's services alone.
+    let mut data = BTreeMap::new();
+    for site in &plan.sites {
+        data.insert(site.clone(), Authority::new(&format!("{site} data"), now)?);
+    }
     for place in plan.places() {
         let dir = layout.pki(&place.name);
         Layout::private_dir(&dir)?;
@@ -136,12 +145,12 @@ pub fn create(plan: &Plan, layout: &Layout, now: OffsetDateTime) -> Result<(), P
         reached.write(&dir, "api-ca")?;
         people.write(&dir, "people-ca")?;
         arbiter.issue(&dir, "arbiter-member", &Subject::server(&place.name, &[place.arbiter()]))?;
-        if plan.sites.contains(&place.name) {
+        if let Some(data) = data.get(&place.name) {
             let user = format!("site-{}", place.name);
             arbiter.issue(&dir, "arbiter-client", &Subject::user(&user, None))?;
             arbiter.issue(&dir, "arbiter-api", &Subject::user(&format!("api-{}", place.name), None))?;
             reached.issue(&dir, "api", &reached_server(&["tandem-api", "localhost"], place.api()))?;
-            site(&place, &dir, now)?;
+            site(&place, &dir, data, now)?;
             replication.write(&dir, "replication-ca")?;
             replication.issue(&dir, "replication", &Subject::server("hook", &[place.hook()]))?;
         } else {
@@ -154,7 +163,7 @@ pub fn create(plan: &Plan, layout: &Layout, now: OffsetDateTime) -> Result<(), P
             }
         }
     }
-    Ok(())
+    databases::create(plan, layout, databases, &data, &replication, now)
 }
 
 /// A server that people reach: by its address, its name, or over the lab's forwards.
@@ -179,7 +188,7 @@ fn people(layout: &Layout, reached: &Authority, now: OffsetDateTime) -> Result<A
     Ok(authority)
 }
 
-fn site(place: &Place, dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> {
+fn site(place: &Place, dir: &Path, data: &Authority, now: OffsetDateTime) -> Result<(), PkiError> {
     let etcd = Authority::new(&format!("{} etcd", place.name), now)?;
     etcd.write(dir, "etcd-ca")?;
     etcd.issue(dir, "etcd", &Subject::server("etcd", &[place.etcd()]))?;
@@ -198,8 +207,6 @@ fn site(place: &Place, dir: &Path, now: OffsetDateTime) -> Result<(), PkiError> 
         server.dns = &["localhost"];
         kubernetes.issue(dir, &format!("operator-{replica}"), &server)?;
     }
-    // A site's operators are shown to that site's service alone.
-    let data = Authority::new(&format!("{} data", place.name), now)?;
     data.write(dir, "data-ca")?;
     data.issue(dir, "hook", &Subject::server("hook", &[place.hook()]))?;
     data.issue(dir, "hook-operator", &Subject::user("tandem-operator", None))?;
@@ -239,7 +246,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout { dir: dir.path().to_owned() };
         let plan = Plan::new("t", "10.90", "dc-a,dc-b").unwrap();
-        create(&plan, &layout, OffsetDateTime::now_utc()).unwrap();
+        create(&plan, &layout, &Databases::default(), OffsetDateTime::now_utc()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&layout.people()), 0o700);
         for person in PEOPLE {
@@ -259,5 +266,34 @@ mod tests {
         assert!(layout.pki(crate::plan::WITNESS).join("issuer.key").is_file());
         // Nobody but `create` signs: the authorities' keys are nowhere.
         assert!(!layout.people().join("people-ca.key").exists() && !layout.people().join("api-ca.key").exists());
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // certificates are valid from now on
+    fn a_database_is_reached_at_its_own_address_and_at_the_way_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { dir: dir.path().to_owned() };
+        let plan = Plan::new("t", "10.90", "dc-a,dc-b").unwrap();
+        let databases = Databases::new(&["ledger".to_owned()], Some(10)).unwrap();
+        create(&plan, &layout, &databases, OffsetDateTime::now_utc()).unwrap();
+        let site = layout.postgres("dc-b");
+        let has = |file: &str, address: Ipv4Addr| {
+            count(&CertificateDer::from_pem_file(site.join(file)).unwrap(), &address.octets()) == 1
+        };
+        let place = plan.place("dc-b").unwrap();
+        let member = place.database(1);
+        assert!(has("ledger-1/postgresql.crt", member) && has("ledger-1/postgresql.crt", place.database_entry()));
+        assert!(has("ledger-1/rest.crt", member) && !has("ledger-1/rest.crt", place.database_entry()));
+        assert!(has("plain/postgresql.crt", place.plain()));
+        let name = CertificateDer::from_pem_file(site.join("pki/replicator.crt")).unwrap();
+        assert_eq!(count(&name, b"replicator"), 1, "the role that it is for");
+        let believed = fs::read_to_string(site.join("pki/databases-ca.crt")).unwrap();
+        assert_eq!(believed.matches("BEGIN CERTIFICATE").count(), 2, "that of either site");
+        assert!(!site.join("pki/data-ca.key").exists() && !site.join("pki/replication-ca.key").exists());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&site), mode(&site.join("ledger-0/postgresql.key"))), (0o700, 0o600));
+        assert!(
+            layout.pki("witness").join("plain-lab.crt").is_file() && !layout.postgres("witness").join("pki").exists()
+        );
     }
 }

@@ -210,7 +210,37 @@ impl Place {
         self.address(0, 9)
     }
 
-    /// Every address that programs listen on. The arbiter's is the first, and so what connections to other places come
+    /// The etcd of the site's database clusters.
+    #[must_use]
+    pub fn database_store(&self) -> Ipv4Addr {
+        self.address(0, 10)
+    }
+
+    /// The way in to the site's database clusters: to whichever member leads.
+    #[must_use]
+    pub fn database_entry(&self) -> Ipv4Addr {
+        self.address(0, 11)
+    }
+
+    /// The place's member of the plain cluster's etcd.
+    #[must_use]
+    pub fn plain_store(&self) -> Ipv4Addr {
+        self.address(0, 12)
+    }
+
+    /// The site's member of the plain cluster.
+    #[must_use]
+    pub fn plain(&self) -> Ipv4Addr {
+        self.address(0, 13)
+    }
+
+    /// One of the site's members of database clusters.
+    #[must_use]
+    pub fn database(&self, member: u8) -> Ipv4Addr {
+        self.address(0, 16 + member)
+    }
+
+    /// Every address that programs listen on, but for those of databases. The arbiter's is the first, and so what connections to other places come
     /// from: an etcd member takes peers only from the address in their certificate.
     #[must_use]
     pub fn addresses(&self) -> Vec<Ipv4Addr> {
@@ -246,6 +276,13 @@ impl Place {
     #[must_use]
     pub fn memory(&self) -> PathBuf {
         Path::new(RUN).join(format!("{}-memory", self.namespace))
+    }
+
+    /// Where the databases' user finds what it could not reach in the lab's folder: the folder of the databases, and that of
+    /// Tandem's own programs.
+    #[must_use]
+    pub fn shown(&self) -> [PathBuf; 2] {
+        ["postgres", "programs"].map(|what| Path::new(RUN).join(format!("{}-{what}", self.namespace)))
     }
 
     /// Where the site's node copies programs that pods could not execute otherwise. It is the node's to make, and no other

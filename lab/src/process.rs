@@ -1,5 +1,6 @@
 //! Processes: started in a network namespace, known by id and time of start, never by name.
 
+use crate::apart::{RunAs, Tree};
 use crate::clock::WrongClock;
 use crate::{command, network};
 use nix::sys::signal::{Signal, kill};
@@ -22,6 +23,8 @@ pub struct Program {
     pub executable: PathBuf,
     /// With which arguments.
     pub arguments: Vec<String>,
+    /// As whom, where it is not root.
+    pub run_as: Option<RunAs>,
 }
 
 impl Program {
@@ -37,19 +40,22 @@ impl Program {
         self.name.starts_with("operator-")
     }
 
-    /// Starts the program in a network namespace, its output appended to a log, by a wrong wall clock where one is given.
+    /// Starts the program in a network namespace, its output appended to a log, by a wrong wall clock where one is given. What
+    /// is not root's is apart from all else, and is known as a whole by what it was started in.
     ///
     /// # Errors
     /// When the log cannot be opened or the program cannot be started.
-    pub fn start(&self, namespace: &str, log: &Path, clock: Option<&WrongClock>) -> io::Result<Child> {
+    pub fn start(&self, namespace: &str, log: &Path, clock: Option<&WrongClock>) -> io::Result<(Child, Option<Tree>)> {
         if let Some(parent) = log.parent() {
             fs::create_dir_all(parent)?;
         }
         let log = OpenOptions::new().create(true).append(true).open(log)?;
         // nsenter becomes the program, so the process id is the program's own.
-        Command::new("nsenter")
+        let mut command = Command::new("nsenter");
+        command
             .arg(network::net(namespace))
             .arg("--")
+            .args(self.run_as.iter().flat_map(RunAs::become_it))
             .arg(&self.executable)
             .args(&self.arguments)
             .env("PATH", command::path())
@@ -58,13 +64,21 @@ impl Program {
             .envs(clock.into_iter().flat_map(WrongClock::environment))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
+            .stderr(log);
+        match &self.run_as {
+            None => Ok((command.spawn()?, None)),
+            Some(run_as) => {
+                // Root's folders are not for it to go through, nor to begin in.
+                command.env("HOME", "/").current_dir("/");
+                let (child, tree) = run_as.apart(|| command.spawn())?;
+                Ok((child, Some(tree)))
+            }
+        }
     }
 }
 
 /// A process, told from any other that later has the same id by the time of its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {
     /// The process id.
     pub pid: i32,

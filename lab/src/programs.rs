@@ -109,6 +109,39 @@ pub fn find() -> Result<Programs, ProgramsError> {
     })
 }
 
+/// What databases run with.
+#[derive(Clone, Debug)]
+pub struct PostgresPrograms {
+    /// Patroni.
+    pub patroni: PathBuf,
+    /// The folder of PostgreSQL's own programs.
+    pub bin: PathBuf,
+    /// haproxy.
+    pub haproxy: PathBuf,
+}
+
+/// Finds what databases run with: of several PostgreSQLs the newest.
+///
+/// # Errors
+/// When something is missing; the message says how to mend it.
+pub fn find_postgres() -> Result<PostgresPrograms, ProgramsError> {
+    let tool = |program, package| which(program).ok_or(ProgramsError::Tool { program, package });
+    let bin = newest_postgres(Path::new("/usr/lib/postgresql"));
+    let missing = ProgramsError::Tool { program: "postgres", package: "postgresql-15" };
+    Ok(PostgresPrograms {
+        bin: bin.ok_or(missing)?,
+        patroni: tool("patroni", "patroni")?,
+        haproxy: tool("haproxy", "haproxy")?,
+    })
+}
+
+/// Where Debian has the newest PostgreSQL server that is installed.
+fn newest_postgres(all: &Path) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(all).ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let bin = |version: u32| all.join(version.to_string()).join("bin");
+    versions.filter(|version| bin(*version).join("postgres").is_file()).max().map(bin)
+}
+
 fn built() -> Result<PathBuf, ProgramsError> {
     let bin = cache().join("control-plane/bin");
     if bin.join("complete").exists() { Ok(bin) } else { Err(ProgramsError::NotBuilt) }
@@ -120,4 +153,22 @@ pub fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path).chain(usual).map(|dir| dir.join(program)).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_server_is_taken_and_a_client_is_none() {
+        let all = tempfile::tempdir().unwrap();
+        assert_eq!(newest_postgres(all.path()), None);
+        for (version, program) in [("9", "postgres"), ("15", "postgres"), ("16", "psql")] {
+            let bin = all.path().join(version).join("bin");
+            std::fs::create_dir_all(&bin).unwrap();
+            std::fs::write(bin.join(program), "").unwrap();
+        }
+        assert_eq!(newest_postgres(all.path()), Some(all.path().join("15/bin")));
+    }
 }

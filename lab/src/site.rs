@@ -74,6 +74,7 @@ pub fn prepare(
         name: name.to_owned(),
         executable,
         arguments,
+        run_as: None,
     };
     let kubeconfig = |user: &str| layout.kubeconfig(&place.name, user).display().to_string();
     let api_server = flags::api_server(
@@ -229,7 +230,13 @@ fn arbiter_member(plan: &Plan, layout: &Layout, programs: &Programs, place: &Pla
         "--logger=zap".to_owned(),
     ];
     arguments.extend(etcd_tls(&pki, "arbiter-member", "arbiter-ca"));
-    Program { place: place.name.clone(), name: "arbiter".to_owned(), executable: programs.etcd.clone(), arguments }
+    Program {
+        place: place.name.clone(),
+        name: "arbiter".to_owned(),
+        executable: programs.etcd.clone(),
+        arguments,
+        run_as: None,
+    }
 }
 
 /// A setting of the operators that is to be another than the lab's usual one, or one of the API, under `api`.

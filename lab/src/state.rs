@@ -4,6 +4,7 @@ use crate::claim;
 use crate::layout::Layout;
 use crate::network::{self, Cut};
 use crate::plan::Plan;
+use crate::postgres::Databases;
 use crate::process::{ProcessId, boot_id};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct State {
     pub ports: BTreeMap<String, u16>,
     /// The cuts in force.
     pub cuts: Vec<Cut>,
+    /// The database clusters.
+    #[serde(default)]
+    pub databases: Databases,
 }
 
 /// Why a lab could not be taken down, or its state not be kept.
@@ -69,7 +73,15 @@ impl State {
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let boot = boot_id();
-        Self { plan, boot, supervisor: None, processes: BTreeMap::new(), ports: BTreeMap::new(), cuts: Vec::new() }
+        Self {
+            plan,
+            boot,
+            supervisor: None,
+            processes: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            cuts: Vec::new(),
+            databases: Databases::default(),
+        }
     }
 
     /// Reads what is on disk; nothing where there is no lab. Of one that ran before the machine was started again, no process
@@ -139,6 +151,13 @@ impl State {
         }
         if own {
             network::remove(&self.plan)?;
+            // Empty, but for those who were shown something there, who are gone.
+            for shown in self.plan.places().iter().flat_map(|place| place.shown()) {
+                match fs::remove_dir(&shown) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(file(&shown, source)),
+                    _ => {}
+                }
+            }
             for copies in self.plan.places().iter().flat_map(|place| [place.program_copies(), place.memory()]) {
                 match fs::remove_dir_all(&copies) {
                     Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(file(&copies, source)),

@@ -3,11 +3,12 @@
 
 use crate::city::Count;
 use crate::control::Status;
+use crate::postgres::Cluster;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 /// Prints a status as tables.
-pub fn print(status: &Status, counts: &[Count]) {
+pub fn print(status: &Status, counts: &[Count], clusters: &[Cluster]) {
     println!("lab {} · Kubernetes {}\n", status.prefix, status.version);
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(["PLACE", "PROGRAM", "STATE", "PID", "FOR", "RESTARTS", "MEMORY"]);
@@ -34,6 +35,12 @@ pub fn print(status: &Status, counts: &[Count]) {
     }
     for place in &status.powered_off {
         println!("without power: {place}");
+    }
+    if !clusters.is_empty() {
+        println!();
+    }
+    for cluster in clusters {
+        println!("{cluster}");
     }
     if !counts.is_empty() {
         println!();

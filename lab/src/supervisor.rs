@@ -1,6 +1,7 @@
 //! The running lab: starts the programs, starts again what ends, stages faults, and answers over the control socket.
 
 mod arbiter;
+mod databases;
 mod env;
 mod serve;
 mod slot;
@@ -11,12 +12,14 @@ pub use serve::run;
 use crate::api;
 use crate::clock::WrongClock;
 use crate::control::{ProgramStatus, Reply, Status};
+use crate::entry::{self, Entry};
 use crate::forward::{self, Forward};
 use crate::layout::Layout;
 use crate::network::{self, Cut};
-use crate::plan::{Place, Plan};
+use crate::plan::{METRO, Place, Plan};
+use crate::postgres::{self, Databases};
 use crate::process::ProcessId;
-use crate::programs::Programs;
+use crate::programs::{PostgresPrograms, Programs};
 use crate::site::{PlacePrograms, Setting};
 use crate::state::{State, StateError};
 use nix::sys::signal::Signal;
@@ -46,6 +49,12 @@ pub struct Settings {
     pub api: bool,
     /// The group whose data a small service at each site has; without, there is none.
     pub data: Option<String>,
+    /// Which database clusters there are.
+    pub databases: Databases,
+    /// What these run with; needed where there are any.
+    pub postgres: Option<PostgresPrograms>,
+    /// What is reached through the city's entry; without any, there is no entry.
+    pub entries: Vec<Entry>,
     /// The process without which the lab is not wanted any more.
     pub until: Option<ProcessId>,
 }
@@ -188,7 +197,8 @@ impl Supervisor {
         }
         let clock = if program.is_operator() { WrongClock::read(&layout.clock(&program.place))? } else { None };
         let log = layout.log(&program.place, &program.name);
-        let child = program.start(&plan.namespace(&program.place), &log, clock.as_ref())?;
+        let (child, tree) = program.start(&plan.namespace(&program.place), &log, clock.as_ref())?;
+        slot.is_apart(tree);
         let process = child.id().and_then(|id| i32::try_from(id).ok()).and_then(ProcessId::of);
         if let Some(process) = process {
             state.processes.insert(program.full_name(), process);
@@ -221,10 +231,24 @@ impl Supervisor {
             let target = SocketAddrV4::new(place.operator(replica), 8_443);
             lead(format!("{}/operator-{replica}", place.name), target)
         });
-        let forwards: Vec<Forward> = forwards.into_iter().chain(api).chain([hook]).chain(replicas).flatten().collect();
+        let Settings { plan, databases, entries, .. } = &self.settings;
+        let reached = databases.reached(plan, place).into_iter().chain(entry::inside(entries, place));
+        let reached = reached.map(|(name, target)| lead(name, target));
+        let forwards: Vec<Forward> =
+            forwards.into_iter().chain(api).chain([hook]).chain(replicas).chain(reached).flatten().collect();
         let opened = forward::open(&place.namespace, &forwards)
             .map_err(doing(format!("opening the ports that lead into {}", place.name)))?;
         lock(&self.forwards).insert(place.name.clone(), opened);
+        Ok(())
+    }
+
+    /// Opens the loopback ports that lead to the city's entry.
+    fn open_entry(&self) -> Result<(), SupervisorError> {
+        let Settings { plan, entries, .. } = &self.settings;
+        let forwards = entry::forwards(entries, &lock(&self.state).ports);
+        let opened = forward::open(&plan.namespace(METRO), &forwards)
+            .map_err(doing("opening the ports that lead to the city's entry"))?;
+        lock(&self.forwards).insert(METRO.to_owned(), opened);
         Ok(())
     }
 
@@ -262,15 +286,25 @@ impl Supervisor {
             state.processes.iter().filter(|(name, _)| name.starts_with(&within)).map(|(_, process)| *process).collect()
         };
         lock(&self.forwards).remove(&place.name);
-        let within = network::processes(&place.namespace)?;
-        for process in within.into_iter().filter_map(ProcessId::of).chain(recorded) {
-            process.signal(Signal::SIGKILL);
+        let mut ended = BTreeSet::new();
+        let mut within = recorded;
+        loop {
+            within.extend(network::processes(&place.namespace)?.into_iter().filter_map(ProcessId::of));
+            // What one of them started just before its end is found the next time.
+            within.retain(|process| ended.insert(*process));
+            if within.is_empty() {
+                break;
+            }
+            for process in within.drain(..) {
+                process.signal(Signal::SIGKILL);
+            }
         }
         let memory = place.memory();
         if memory.is_dir() {
             // What is in memory goes with the power.
             std::fs::remove_dir_all(&memory)
                 .and_then(|()| Layout::private_dir(&memory))
+                .and_then(|()| postgres::memory(&place, &self.settings.databases))
                 .map_err(doing(format!("emptying {}", memory.display())))?;
         }
         Ok(())

@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tandem_lab::control::{ControlError, Reply, Request, ask};
+use tandem_lab::entry::Entry;
 use tandem_lab::layout::Layout;
-use tandem_lab::plan::Plan;
+use tandem_lab::plan::{METRO, Plan};
+use tandem_lab::postgres::{Databases, DatabasesError};
 use tandem_lab::process::ProcessId;
 use tandem_lab::progress::{Progress, Step};
 use tandem_lab::site::Setting;
@@ -39,7 +41,7 @@ pub(super) struct UpArgs {
     #[arg(long)]
     no_operators: bool,
     /// Start Kubernetes and the arbiter alone, with nothing of Tandem in them: the chart then brings all of it. 仅启动集群与仲裁
-    #[arg(long, conflicts_with_all = ["import", "data", "automatic", "settings"])]
+    #[arg(long, conflicts_with_all = ["import", "data", "automatic", "settings", "entries"])]
     bare: bool,
     /// Start no agencies' API, and no issuer of tokens for it. 不启动单位 API
     #[arg(long)]
@@ -57,6 +59,21 @@ pub(super) struct UpArgs {
     /// to. The group itself is yours to make; docs/hooks.md shows one. 数据服务示例
     #[arg(long, value_name = "GROUP")]
     data: Option<String>,
+    /// Run PostgreSQL under Patroni for this failover group: two members at each site, the second site's following the first's,
+    /// and Tandem's agent beside each. May be given several times. `tandem lab group GROUP` prints the group itself. PostgreSQL 集群
+    #[arg(long = "postgres", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// Run a plain Patroni cluster too, with a member at each site, its etcd in all three places, and nothing of Tandem: to
+    /// compare with. 对照集群
+    #[arg(long)]
+    spread_postgres: bool,
+    /// The TTL of the plain cluster, in seconds.
+    #[arg(long, requires = "spread_postgres", default_value_t = 30, value_name = "SECONDS")]
+    spread_ttl: u32,
+    /// Run HAProxy before both sites, as the city's entry: it sends what comes for a failover group to a Service at the site that holds
+    /// the group. The host's port for it is `entry/GROUP` in state.json. May be given several times. 全市统一入口
+    #[arg(long = "entry", conflicts_with = "no_operators", value_name = "GROUP=NAMESPACE/SERVICE:PORT")]
+    entries: Vec<Entry>,
     /// Import an inventory and wait until all of it is Ready in both sites.
     #[arg(long, value_name = "CSV")]
     import: Option<PathBuf>,
@@ -84,6 +101,11 @@ impl UpArgs {
         usual.iter().copied().chain(self.settings.iter().map(String::as_str))
     }
 
+    /// The database clusters.
+    fn databases(&self) -> Result<Databases, DatabasesError> {
+        Databases::new(&self.groups, self.spread_postgres.then_some(self.spread_ttl))
+    }
+
     /// The process for which the lab is.
     fn until(&self) -> Result<Option<ProcessId>, String> {
         match (self.until_pid, self.until_started) {
@@ -100,6 +122,7 @@ impl UpArgs {
 pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
     let settings = given.settings().map(str::parse).collect::<Result<Vec<Setting>, String>>()?;
     let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
+    let databases = given.databases()?;
     let settings = Settings {
         plan: plan.clone(),
         layout: layout.clone(),
@@ -108,6 +131,9 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
         operators: (!given.no_operators && !given.bare).then_some(settings),
         api: !given.no_api && !given.no_operators && !given.bare,
         data: given.data.clone(),
+        postgres: if databases.is_empty() { None } else { Some(programs::find_postgres()?) },
+        databases,
+        entries: given.entries.clone(),
         until: given.until()?,
     };
     claim::take(&plan, layout)?;
@@ -124,6 +150,7 @@ pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
     let until = given.until()?;
     let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
     // What is wrong with a setting is said here, not in the supervisor's log.
+    given.databases()?;
     given.settings().try_for_each(|text| text.parse::<Setting>().map(drop))?;
     if let Some(inventory) = &given.import
         && !inventory.is_file()
@@ -144,7 +171,7 @@ pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
         runtime()?.block_on(city::wait(layout, &plan, &progress))?;
     }
     if let Some(found) = status_of(layout)? {
-        status::print(&found, &[]);
+        status::print(&found, &[], &[]);
     }
     progress.say(&format!(
         "up. To work with it: . {}/env; kubectl get units,environments,applications -A",
@@ -165,6 +192,9 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     }
     claim::look(plan, layout)?;
     programs::find()?;
+    if !given.databases()?.is_empty() {
+        programs::find_postgres()?;
+    }
     clear(layout, plan)?;
     let log = OpenOptions::new().create(true).write(true).truncate(true).open(layout.supervisor_log())?;
     let mut arguments: Vec<OsString> = vec!["supervise".into(), "--dir".into(), layout.dir.clone().into()];
@@ -180,6 +210,15 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     }
     if let Some(group) = &given.data {
         arguments.extend(["--data".into(), group.into()]);
+    }
+    for group in &given.groups {
+        arguments.extend(["--postgres".into(), group.into()]);
+    }
+    if given.spread_postgres {
+        arguments.extend(["--spread-postgres".into(), "--spread-ttl".into(), given.spread_ttl.to_string().into()]);
+    }
+    for entry in &given.entries {
+        arguments.extend(["--entry".into(), entry.to_string().into()]);
     }
     if given.bare {
         arguments.push("--bare".into());
@@ -248,6 +287,7 @@ fn clear(layout: &Layout, plan: &Plan) -> std::io::Result<()> {
     gone(fs::remove_file(layout.socket()))?;
     gone(fs::remove_dir_all(layout.people()))?;
     gone(fs::remove_dir_all(layout.images()))?;
+    gone(fs::remove_dir_all(layout.place(METRO)))?;
     for place in plan.places() {
         gone(fs::remove_dir_all(layout.place(&place.name)))?;
     }

@@ -195,6 +195,82 @@ fn a_crash_leaves_nothing_after_down(bench: &Bench) {
     bench.run(&["down"]).success();
 }
 
+/// Needs PostgreSQL and Patroni.
+#[test]
+fn databases_from_up_to_down() {
+    let bench = Bench::new("p");
+    let mut up = bench.up_arguments();
+    up.extend(["--postgres", "ledger", "--spread-postgres", "--spread-ttl", "10"].map(str::to_owned));
+    bench.run(&up).success();
+    let said = bench.run(&["group", "ledger"]).success();
+    assert!(said.contains("provider: Patroni") && said.contains(":9443/v1"), "{said}");
+    what_is_written_at_one_site_is_read_at_the_other(&bench);
+    an_application_is_let_in_at_the_first_site_alone(&bench);
+    a_database_dies_with_its_patroni_or_lives_on_alone(&bench);
+    a_database_comes_back_with_the_power(&bench);
+    bench.run(&["down"]).success();
+    bench.is_gone();
+}
+
+fn what_is_written_at_one_site_is_read_at_the_other(bench: &Bench) {
+    for (cluster, there) in [("ledger", "ledger-1"), ("plain", "plain")] {
+        let here = if cluster == "plain" { vec!["plain"] } else { vec!["ledger-0", "ledger-1"] };
+        // Where nobody asks for the switch: there are no gates.
+        let make = "CREATE TABLE public.seen AS SELECT 4711 AS number";
+        let made = here.iter().filter(|member| bench.sql("dc-a", member, make).is_ok()).count();
+        assert_eq!(made, 1, "one member of {cluster} leads at dc-a, and only it takes writes");
+        let read =
+            || bench.sql("dc-b", there, "SELECT number FROM public.seen").ok().filter(|said| said.trim() == "4711");
+        eventually("the row at the other site", read);
+        let refused = bench.sql("dc-b", there, make).unwrap_err();
+        assert!(refused.contains("read-only"), "{refused}");
+    }
+}
+
+fn an_application_is_let_in_at_the_first_site_alone(bench: &Bench) {
+    let read = |site: &str| bench.sql_as_application(site, "ledger", "SELECT count(*) FROM ledger.entries");
+    assert_eq!(read("dc-a").unwrap().trim(), "0");
+    let refused = read("dc-b").unwrap_err();
+    assert!(refused.contains("pg_hba.conf rejects"), "{refused}");
+}
+
+fn a_database_dies_with_its_patroni_or_lives_on_alone(bench: &Bench) {
+    let program = "dc-b/patroni-ledger-1";
+    let postmaster = || {
+        let file = bench.dir().join("dc-b/postgres/ledger-1/data/postmaster.pid");
+        let pid = fs::read_to_string(file).ok()?.lines().next()?.parse().ok()?;
+        ProcessId::of(pid)
+    };
+    let runs = || postmaster().filter(|_| bench.sql("dc-b", "ledger-1", "SELECT 1").is_ok());
+    let first = eventually("a database", runs);
+    bench.run(&["kill", program, "--alone", "--stay-down"]).success();
+    eventually("no Patroni", || (bench.program("dc-b", "patroni-ledger-1")["state"] == "down").then_some(()));
+    assert!(first.is_running(), "it has lost only who looks after it");
+    bench.run(&["start", program]).success();
+    eventually("a Patroni", || (bench.program("dc-b", "patroni-ledger-1")["state"] == "running").then_some(()));
+    // Of the Patroni that started it and of the one that found it, all goes.
+    bench.run(&["kill", program]).success();
+    assert!(!first.is_running(), "what a Patroni started is gone with it");
+    let second = eventually("the database again", runs);
+    assert!(second != first);
+}
+
+fn a_database_comes_back_with_the_power(bench: &Bench) {
+    let streams = || {
+        let status = bench.run(&["status"]).success();
+        status.contains("dc-b-ledger-0 (").then_some(())?;
+        status.contains("(standby_leader, running)").then_some(())?;
+        bench.sql("dc-b", "ledger-0", "SELECT number FROM public.seen").ok()
+    };
+    eventually("the standby", streams);
+    bench.run(&["power-off", "dc-b"]).success();
+    assert!(bench::processes(&bench.plan.namespace("dc-b")).is_empty(), "nothing is left running");
+    let memory = bench.plan.place("dc-b").unwrap().memory().join("ledger-0");
+    assert_eq!(fs::read_dir(&memory).unwrap().count(), 0, "what was in memory is gone");
+    bench.run(&["power-on", "dc-b"]).success();
+    eventually("the standby again", streams);
+}
+
 #[test]
 fn interrupted_it_takes_down_what_was_begun() {
     let bench = Bench::new("i");

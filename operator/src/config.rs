@@ -242,6 +242,11 @@ impl Config {
                 format!("is {days}; it must be {LEAST_DAYS} or more: what bound an agency is kept for six months");
             return Err(("versionRetentionDays", problem));
         }
+        if self.failover.report_retention_days < LEAST_DAYS {
+            let days = self.failover.report_retention_days;
+            let problem = format!("is {days}; it must be {LEAST_DAYS} or more: evidence is kept for six months");
+            return Err(("failover.reportRetentionDays", problem));
+        }
         match self.arbiter.endpoints.iter().find(|endpoint| !endpoint.starts_with("https://")) {
             _ if self.arbiter.endpoints.is_empty() => {
                 Err(("arbiter.endpoints", "is empty; name the arbiter's members, https://…".to_owned()))
@@ -314,6 +319,7 @@ tls: {certFile: /c, keyFile: /k}
             ("site: dc-a", "site: dc-c", "site"),
             ("preferredAuthority: dc-a", "preferredAuthority: dc-c", "preferredAuthority"),
             ("site: dc-a", "site: dc-a\nversionRetentionDays: 179", "versionRetentionDays"),
+            ("site: dc-a", "site: dc-a\nfailover: {reportRetentionDays: 179}", "failover.reportRetentionDays"),
             ("https://", "http://", "arbiter.endpoints"),
             ("site: dc-a", "site: dc-a\nheartbeatSeconds: 0", "heartbeatSeconds"),
         ] {

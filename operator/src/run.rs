@@ -10,7 +10,8 @@ use crate::context::{Context, Dropped, Queues, at_rest};
 use crate::controllers::{Blocked, is_shared_namespace, own_data_centre, provision};
 use crate::drills::{Drills, run_drills, run_schedules};
 use crate::failover::{
-    GroupNotes, Strengths, run_collection, run_driver, run_groups, run_holds, run_peers, run_requests, watch_requests,
+    GroupNotes, Strengths, run_collection, run_driver, run_groups, run_holds, run_peers, run_reports, run_requests,
+    watch_requests,
 };
 use crate::findings::run_findings;
 use crate::gate::{GateState, run_gate_feed};
@@ -250,6 +251,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_self_fence(context.link.clone(), context.providers.clone()));
     tasks.spawn(run_holds(context.clone()));
     tasks.spawn(run_collection(context.clone()));
+    tasks.spawn(run_reports(context.clone()));
     tasks.spawn(run_acceptance(context.clone()));
     tasks.spawn(run_pause(context.clone()));
     tasks.spawn(run_alarms(context.clone()));

@@ -111,6 +111,14 @@ pub(crate) async fn a_switchover_under_writes_loses_nothing(world: Arc<World>) {
     );
     // The former source follows, and is level.
     world.protected(LEDGER).await;
+    let report = world.report("dc-b", status["execution"].as_str().unwrap(), |report| report["settled"] == true).await;
+    let (loss, group) = (&report["loss"], &report["groups"][0]);
+    assert_eq!(loss["verdict"], "none", "{loss}");
+    assert!(loss["target"]["position"].as_u64() >= loss["source"]["position"].as_u64(), "{loss}");
+    assert_eq!(group["fence"]["way"], "release", "{group}");
+    assert_eq!(group["fence"]["token"]["epoch"], group["epochBefore"], "{group}");
+    assert_eq!(group["epochAfter"].as_u64(), group["epochBefore"].as_u64().map(|epoch| epoch + 1));
+    assert_eq!(report["consent"]["given"], json!([]), "nobody had to agree");
     eventually("dc-a to have what dc-b has", PATIENCE, || async {
         (data.a.numbers().await == data.b.numbers().await).then_some(())
     })

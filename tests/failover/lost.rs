@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tandem_crds::Kind;
 use tandem_tests::gates::check;
+use tandem_tests::https::Shown;
 use tandem_tests::{api, event, eventually, fixtures};
 
 pub(crate) async fn fault_13_a_lost_api_server_moves_nothing(world: Arc<World>) {
@@ -89,6 +90,40 @@ pub(crate) async fn fault_03_a_site_without_power_is_taken_over_and_returns_as_s
     .await;
     world.strength("dc-a", "web", 1).await;
     world.stays("dc-b", T).await;
+}
+
+pub(crate) async fn a_lost_site_and_its_report(world: Arc<World>) {
+    let before = world.epochs("dc-a");
+    world.lab.run(&["power-off", "dc-a"]);
+    world.active("dc-b").await;
+    let wang = world.lab.asks_api("dc-b", Shown::Person("wang"));
+    let name = eventually("the failover to be shown", PATIENCE, || async {
+        let list = wang.try_get("/v1/failovers?phase=Completed&limit=500").await.ok()?.body;
+        let mine = |item: &&serde_json::Value| {
+            let epochs = item["status"]["groups"].as_array().into_iter().flatten().map(|group| &group["epoch"]);
+            item["spec"]["type"] == "Failover" && epochs.into_iter().any(|epoch| *epoch == before[0] + 1)
+        };
+        list["items"].as_array()?.iter().find(mine)?["name"].as_str().map(str::to_owned)
+    })
+    .await;
+    let report = world.report("dc-b", &name, |report| report["phase"] == "Completed").await;
+    assert_eq!(report["consent"]["automatic"], true, "{report}");
+    assert_eq!(report["settled"], false, "dc-a has not come back");
+    assert!(report["rto"]["measuredMillis"].as_u64().unwrap() >= 5_000, "{}", report["rto"]);
+    for group in report["groups"].as_array().unwrap() {
+        let fence = &group["fence"];
+        assert_eq!((fence["state"].as_str(), fence["way"].as_str()), (Some("proven"), Some("silence")), "{fence}");
+        assert!(fence["unmovedMillis"].as_u64() >= fence["takeOverMillis"].as_u64(), "{fence}");
+        assert!(fence["watchedRevision"].as_u64() < fence["revision"].as_u64(), "{fence}");
+        assert_eq!(group["epochAfter"].as_u64(), group["epochBefore"].as_u64().map(|epoch| epoch + 1), "{group}");
+        // Nothing that moves without data can have lost any; of the others nothing is claimed.
+        assert_ne!(group["loss"]["verdict"], "none", "{group}");
+    }
+    let page = world.lab.tandem_as("wang", "dc-b", &["failover", "report", &name, "--format", "html"]);
+    assert!(page.status.success() && page.stdout.starts_with(b"<!doctype html>"));
+    world.lab.run(&["power-on", "dc-a"]);
+    // Once dc-a follows again it is written anew, and both sites' APIs have it.
+    world.report("dc-a", &name, |report| report["settled"] == true).await;
 }
 
 pub(crate) async fn fault_04_a_lost_standby_changes_nothing_and_is_told(world: Arc<World>) {

@@ -35,6 +35,7 @@ fn main() {
         drills::a_drill_is_measured_and_leaves_nothing,
         drills::a_clone_reaches_clones_and_nothing_else,
         drills::fault_30_a_real_move_sweeps_a_drill_first,
+        lost::a_lost_site_and_its_report,
         doctor::the_doctor_sees_both_sites_and_a_bundle_has_no_key,
         data::a_switchover_under_writes_loses_nothing,
         data::fault_22_a_demote_that_hangs_is_taken_back,

@@ -1,52 +1,37 @@
 //! What the tests have to work with: two sites, and an agency whose applications move.
 
 use crate::data;
-use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
+use std::ops::Deref;
 use std::time::Duration;
 use tandem_crds::Kind;
-use tandem_tests::gates::{Answer, Recorder};
+use tandem_tests::gates::Answer;
 use tandem_tests::runner::Shared;
-use tandem_tests::{Lab, api, apply, built_in, eventually, failovers, fixtures, is_ready};
+use tandem_tests::sites::Sites;
+pub(crate) use tandem_tests::sites::{PATIENCE, T};
+use tandem_tests::{Lab, apply, built_in, eventually, fixtures};
 
-/// How long anything may take at most.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-/// `T` of the lab.
-pub(crate) const T: Duration = Duration::from_secs(5);
 /// The groups of the lab that fail over by themselves.
 pub(crate) const GROUPS: [&str; 3] = ["platform", "alpha-prod-web", "alpha-prod-records"];
 /// Where the agency's applications are.
 pub(crate) const NAMESPACE: &str = "alpha-prod";
 
-/// Two sites, clients for them, and what their gates said.
+/// Two sites with the agency's groups in them.
 pub(crate) struct World {
-    pub(crate) lab: Lab,
-    pub(crate) gates: Recorder,
+    sites: Sites,
 }
 
-/// The shortest `T`, everything automatic that may be, and nothing that has to be waited for.
-const SETTINGS: [&str; 14] = [
-    "--set",
-    "heartbeatSeconds=1",
-    "--set",
-    "failover.platformMode=Automatic",
-    "--set",
-    "failover.minReadySeconds=2",
-    "--set",
-    "failover.dwellSeconds=2",
-    "--set",
-    "failover.automaticPerDay=100",
-    "--set",
-    "failover.reportSeconds=1",
-    "--data",
-    data::LEDGER,
-];
+impl Deref for World {
+    type Target = Sites;
+
+    fn deref(&self) -> &Sites {
+        &self.sites
+    }
+}
 
 impl Shared for World {
     async fn start() -> Self {
-        let lab = Lab::start_with("fo", &SETTINGS);
-        let gates = Recorder::start(&lab).await;
-        let world = Self { lab, gates };
+        let world = Self { sites: Sites::start("fo", &["--data", data::LEDGER]).await };
         let a = world.client("dc-a").await;
         apply(&a, &fixtures::unit("alpha")).await.unwrap();
         apply(&a, &fixtures::environment("alpha", "prod", 4)).await.unwrap();
@@ -77,19 +62,6 @@ impl Shared for World {
 }
 
 impl World {
-    pub(crate) async fn client(&self, site: &str) -> kube::Client {
-        self.lab.client(site).await
-    }
-
-    /// Waits until an object is Ready, as a site shows it.
-    pub(crate) async fn ready(&self, site: &str, kind: Kind, namespace: Option<&str>, name: &str) {
-        let client = self.client(site).await;
-        eventually(&format!("{kind} {name} to be ready"), PATIENCE, || async {
-            is_ready(&api(&client, kind, namespace).get_opt(name).await.ok()??).then_some(())
-        })
-        .await;
-    }
-
     /// Waits until an environment's namespace is there at a site.
     pub(crate) async fn made(&self, site: &str, environment: &str) {
         let client = self.client(site).await;
@@ -126,18 +98,6 @@ impl World {
         }
     }
 
-    /// Waits until a group is active at exactly one site; says which.
-    pub(crate) async fn settled(&self, group: &str) -> &'static str {
-        eventually(&format!("{group} to be active at one site"), PATIENCE, || async {
-            match ["dc-a", "dc-b"].map(|site| self.gates.is_active(site, group)) {
-                [true, false] => Some("dc-a"),
-                [false, true] => Some("dc-b"),
-                _ => None,
-            }
-        })
-        .await
-    }
-
     /// Waits until no gate of a site says that any group is active there, and each says why.
     pub(crate) async fn closed(&self, site: &str, why: &str) {
         for group in GROUPS {
@@ -163,14 +123,6 @@ impl World {
         }
     }
 
-    /// Kills both operators of a site, or starts them again after they were left dead.
-    pub(crate) fn operators(&self, site: &str, command: &[&str]) {
-        for replica in 0..2 {
-            let program = format!("{site}/operator-{replica}");
-            self.lab.run(&[command, &[program.as_str()]].concat());
-        }
-    }
-
     /// The epochs of the groups, as a site's gates have them.
     pub(crate) fn epochs(&self, site: &str) -> Vec<u64> {
         GROUPS.iter().map(|group| self.gates.answers(site, group).first().map_or(0, |answer| answer.epoch)).collect()
@@ -193,46 +145,6 @@ impl World {
             (self.pods(site, application).await == Some((pods, pods))).then_some(())
         })
         .await;
-    }
-
-    /// A `Failover` as a site has it.
-    pub(crate) async fn failover(&self, site: &str, name: &str) -> Option<DynamicObject> {
-        failovers(&self.client(site).await).get_opt(name).await.ok().flatten()
-    }
-
-    /// Asks for a move at a site, and waits until it stands in this phase.
-    pub(crate) async fn ask(&self, site: &str, object: &Value, phase: &str) -> DynamicObject {
-        let client = self.client(site).await;
-        // As a person does after a failover: asked again where the API server is not up yet.
-        eventually("the request to be taken", PATIENCE, || async { apply(&client, object).await.ok() }).await;
-        self.phase(site, object["metadata"]["name"].as_str().unwrap(), phase).await
-    }
-
-    /// Waits until a `Failover` stands in this phase.
-    pub(crate) async fn phase(&self, site: &str, name: &str, phase: &str) -> DynamicObject {
-        eventually(&format!("{name} to be {phase} at {site}"), PATIENCE, || async {
-            let found = self.failover(site, name).await?;
-            (found.data["status"]["phase"] == phase).then_some(found)
-        })
-        .await
-    }
-
-    /// What a `Failover` stands at once it has ended, however it did, and what it says.
-    pub(crate) async fn phase_ended(&self, site: &str, name: &str) -> String {
-        eventually(&format!("{name} to end"), PATIENCE, || async {
-            let found = self.failover(site, name).await?;
-            let phase = found.data["status"]["phase"].as_str()?.to_owned();
-            let ended = ["Completed", "PartlyCompleted", "RolledBack", "Refused"].contains(&phase.as_str());
-            ended.then(|| format!("{phase} {}", found.data["status"]["message"]))
-        })
-        .await
-    }
-
-    /// Sets an annotation, or takes it away.
-    pub(crate) async fn annotate(&self, site: &str, kind: Kind, name: &str, annotation: &str, value: Option<&str>) {
-        let patch = json!({"metadata": {"annotations": {annotation: value}}});
-        let client = self.client(site).await;
-        api(&client, kind, None).patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     /// Brings everything back to where tests begin: all powered and linked, all groups at dc-a, both sites ready.
@@ -266,17 +178,5 @@ impl World {
             self.strength("dc-b", application, 1).await;
             self.protected(&format!("{NAMESPACE}-{application}")).await;
         }
-    }
-
-    /// Waits until a group would survive the loss of its site, and could fail over by itself.
-    pub(crate) async fn protected(&self, group: &str) {
-        let client = self.client("dc-a").await;
-        eventually(&format!("{group} to be protected"), PATIENCE, || async {
-            let found = api(&client, Kind::FailoverGroup, None).get_opt(group).await.ok()??;
-            let status = &found.data["status"];
-            let free = status["whyNotAutomatic"].as_array().is_none_or(Vec::is_empty);
-            (status["readiness"]["state"] == "Protected" && free && status["execution"].is_null()).then_some(())
-        })
-        .await;
     }
 }

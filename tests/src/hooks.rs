@@ -42,18 +42,41 @@ impl Lab {
     /// # Panics
     /// When the lab was not started with `--data`.
     pub async fn hook(&self, site: &str) -> Hook {
+        self.beside_data(site, "hook", "data-ca", "hook-client").await
+    }
+
+    /// A client of the agents beside a group's PostgreSQL members at a site.
+    ///
+    /// # Panics
+    /// When the lab was not started with `--postgres`.
+    pub async fn database_agents(&self, site: &str, group: &str) -> [Hook; 2] {
+        let [first, second] = [0, 1].map(|number| format!("agent-{group}-{number}"));
+        let agent = |program| self.beside_data(site, program, "data-ca", "hook-client");
+        [agent(&first).await, agent(&second).await]
+    }
+
+    /// A client of the Patroni of the plain cluster's member at a site.
+    ///
+    /// # Panics
+    /// When the lab was not started with `--spread-postgres`.
+    pub async fn plain_member(&self, site: &str) -> Hook {
+        self.beside_data(site, "patroni-plain", "plain-ca", "plain-lab").await
+    }
+
+    /// A client of a program, by its authority and the certificate to show.
+    async fn beside_data(&self, site: &str, program: &str, authority: &str, shown: &str) -> Hook {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let port = self.state()["ports"][format!("{site}/hook")].as_u64().unwrap();
+        let port = self.port(&format!("{site}/{program}"));
         let pki = self.dir().join(site).join("pki");
         let file = |name: &str| pki.join(name).display().to_string();
         let kubeconfig = serde_json::from_value(json!({
             "current-context": "hook",
             "contexts": [{"name": "hook", "context": {"cluster": "hook", "user": "client"}}],
             "clusters": [{"name": "hook", "cluster": {
-                "server": format!("https://127.0.0.1:{port}"), "certificate-authority": file("data-ca.crt"),
+                "server": format!("https://127.0.0.1:{port}"), "certificate-authority": file(&format!("{authority}.crt")),
             }}],
             "users": [{"name": "client", "user": {
-                "client-certificate": file("hook-client.crt"), "client-key": file("hook-client.key"),
+                "client-certificate": file(&format!("{shown}.crt")), "client-key": file(&format!("{shown}.key")),
             }}],
         }));
         let options = kube::config::KubeConfigOptions::default();

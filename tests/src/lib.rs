@@ -7,7 +7,10 @@ pub mod gates;
 pub mod hooks;
 pub mod https;
 mod lab;
+pub mod ledger;
+pub mod measured;
 pub mod runner;
+pub mod sites;
 pub mod watching;
 
 pub use lab::Lab;

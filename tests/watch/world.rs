@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_crds::Kind;
 use tandem_tests::runner::Shared;
+use tandem_tests::sites::QUICK;
 use tandem_tests::{Lab, api, apply, eventually, fixtures, is_ready};
 
 /// How long anything may take at most.
@@ -18,22 +19,6 @@ pub(crate) const NAMESPACE: &str = "health-prod";
 /// Alerts that say how fast this machine is, which has other things to do: they may fire.
 pub(crate) const OF_THE_MACHINE: [&str; 2] = ["TandemApiSlow", "TandemFenceNear"];
 
-/// The shortest `T`, everything automatic that may be, and nothing that has to be waited for.
-const SETTINGS: [&str; 12] = [
-    "--set",
-    "heartbeatSeconds=1",
-    "--set",
-    "failover.platformMode=Automatic",
-    "--set",
-    "failover.minReadySeconds=2",
-    "--set",
-    "failover.dwellSeconds=2",
-    "--set",
-    "failover.automaticPerDay=100",
-    "--set",
-    "failover.reportSeconds=1",
-];
-
 /// Two sites, and what watches them.
 pub(crate) struct World {
     pub(crate) lab: Lab,
@@ -44,7 +29,7 @@ pub(crate) struct World {
 
 impl Shared for World {
     async fn start() -> Self {
-        let lab = Lab::start_with("watch", &SETTINGS);
+        let lab = Lab::start_with("watch", &QUICK);
         let prometheus = Prometheus::start(&lab).await;
         let world = Self { lab, prometheus, started: now() };
         let a = world.lab.client("dc-a").await;

@@ -1,15 +1,17 @@
 //! What the service answers to operators (the contract) and to its clients (numbers, the log, staged faults).
 
-use super::follow::{After, Contact, Copied, MOST};
-use super::log::{Line, Log, nanos};
+use super::follow::{After, Copied, MOST};
 use super::store::{Refusal, Store};
 use crate::agent::{Ask, Told, ask};
+use crate::contact::Contact;
+use crate::faults::{Fault, Mode};
+use crate::log::{Line, Log, nanos};
 use axum::extract::{Path as Part, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,25 +40,6 @@ pub struct Config {
     pub agent: PathBuf,
     /// Which boot this is.
     pub boot_id: String,
-}
-
-/// What is done to a call on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// It is never answered, and nothing is done.
-    Hang,
-    /// It is answered 500, and nothing is done.
-    Fail,
-}
-
-/// A fault to stage.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Fault {
-    /// Which call.
-    pub call: Call,
-    /// What happens to it.
-    pub mode: Mode,
 }
 
 #[derive(Debug)]
@@ -149,8 +132,8 @@ impl<C: Clock> Service<C> {
             position: Some(inner.store.position()),
             lag_millis,
             lag_age_millis,
-            synchronous: false,
             token: inner.store.token(),
+            ..State::default()
         }
     }
 

@@ -83,11 +83,7 @@ impl Store {
     }
 
     fn keep(&mut self, standing: Standing) -> io::Result<()> {
-        let (path, new) = (self.folder.join("standing.json"), self.folder.join("standing.json.new"));
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&standing)?)?;
-        file.sync_all()?;
-        std::fs::rename(new, path)?;
+        crate::disk::replace(&self.folder.join("standing.json"), &serde_json::to_vec(&standing)?)?;
         self.standing = standing;
         Ok(())
     }

@@ -23,6 +23,7 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::NotJson => "请求体不是 JSON",
         Problem::NotAcceptable { .. } => "没有该格式",
         Problem::NotInForce(_) => "尚未生效",
+        Problem::NoReport => "没有报告",
         Problem::Unfinished => "请求体不完整",
         Problem::Declined(_) | Problem::FailoverDeclined(_) => "当前不允许",
         Problem::OverBudget(_) => "超出单位预算",
@@ -73,6 +74,9 @@ pub(super) fn detail(problem: &Problem) -> String {
         Problem::NotJson => "请发送 Content-Type: application/json 及 JSON 格式的请求体".to_owned(),
         Problem::NotAcceptable { known } => format!("没有 Accept 所要求的格式；可用格式为 {}", known.join("、")),
         Problem::NotInForce(gap) => gap.sentence(Language::Chinese),
+        Problem::NoReport => {
+            "该切换没有报告：报告在切换结束数秒后写成，被拒绝的请求没有报告。此前请跟踪其进度。".to_owned()
+        }
         Problem::Unfinished => "请求体未发送完整；请使用同一 Idempotency-Key 重新发送".to_owned(),
         Problem::Declined(refusal) => refusal.sentence(Language::Chinese),
         Problem::FailoverDeclined(refusal) => refusal.sentence(Language::Chinese),

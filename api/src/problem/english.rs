@@ -22,6 +22,7 @@ pub(super) fn title(problem: &Problem) -> &'static str {
         Problem::NotJson => "Not JSON",
         Problem::NotAcceptable { .. } => "Not in that form",
         Problem::NotInForce(_) => "Not in force",
+        Problem::NoReport => "No report",
         Problem::Unfinished => "The body broke off",
         Problem::Declined(_) | Problem::FailoverDeclined(_) => "Not as things stand",
         Problem::OverBudget(_) => "Over the unit's budget",
@@ -92,6 +93,11 @@ pub(super) fn detail(problem: &Problem) -> String {
             format!("there is nothing here in a form that Accept names; there are {}", known.join(", "))
         }
         Problem::NotInForce(gap) => gap.sentence(Language::English),
+        Problem::NoReport => {
+            "There is no report on this failover: one is written some seconds after it has ended, and none of what was \
+                              refused. Follow it until then."
+                .to_owned()
+        }
         Problem::Unfinished => {
             "the body ended before it was complete; send it again with the same Idempotency-Key".to_owned()
         }

@@ -187,6 +187,8 @@ pub enum Problem {
     },
     /// What is asked about is not in force, or not known to be.
     NotInForce(Gap),
+    /// There is no report on a failover.
+    NoReport,
     /// The body broke off.
     Unfinished,
     /// The rules of requests do not allow it, as things stand.
@@ -258,6 +260,7 @@ impl Problem {
             Self::NotJson => "not-json",
             Self::NotAcceptable { .. } => "not-acceptable",
             Self::NotInForce(_) => "not-in-force",
+            Self::NoReport => "no-report",
             Self::Unfinished => "unfinished",
             Self::Declined(_) => "declined",
             Self::FailoverDeclined(_) => "failover-declined",
@@ -294,6 +297,7 @@ impl Problem {
             Self::FailoverDeclined(_)
             | Self::ChainBroken { .. }
             | Self::NotInForce(_)
+            | Self::NoReport
             | Self::OverBudget(_)
             | Self::InProgress
             | Self::Exists
@@ -509,6 +513,7 @@ pub fn examples() -> Vec<Problem> {
         Problem::NotRead,
         Problem::NotJson,
         Problem::NotAcceptable { known: vec!["application/yaml", "text/html", "application/json"] },
+        Problem::NoReport,
         Problem::NotInForce(Gap::NotPublished(ObjectKey::cluster(Kind::Unit, "health"))),
         Problem::Unfinished,
         Problem::Declined(requests::Refusal::OwnRequest),

@@ -66,6 +66,7 @@ pub(crate) fn signed_in() -> OpenApiRouter<AppState> {
         .routes(routes!(failovers::plan::post))
         .routes(routes!(failovers::get))
         .routes(routes!(failovers::events::get))
+        .routes(routes!(failovers::report::get))
         .routes(routes!(failovers::change::approve))
         .routes(routes!(failovers::change::abort))
         .routes(routes!(failovers::change::pause))

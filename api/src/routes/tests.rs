@@ -23,6 +23,7 @@ mod audit;
 mod failovers;
 mod findings;
 mod policies;
+mod reports;
 mod table;
 mod writes;
 

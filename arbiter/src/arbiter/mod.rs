@@ -11,6 +11,7 @@ mod pending;
 mod promises;
 mod publish;
 mod records;
+mod reports;
 mod requests;
 mod restore;
 mod specs;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tandem_core::failover::{Evidence, Journal, Outcome, Step};
+use tandem_core::failover::{Evidence, Facts, Journal, Outcome, Step};
 
 use super::{Arbiter, ReadError, read};
 use crate::peers::MembersRead;
@@ -332,7 +332,14 @@ impl<S: Store> Arbiter<S> {
             let note = "the arbiter was restored from a backup".to_owned();
             let outcome = Some(Outcome::Failed);
             let mut evidence = seen.journal.evidence.clone();
-            evidence.push(Evidence { step: seen.journal.step, begun: at, ended: Some(at), outcome, note });
+            evidence.push(Evidence {
+                step: seen.journal.step,
+                begun: at,
+                ended: Some(at),
+                outcome,
+                note,
+                facts: Facts::default(),
+            });
             closing = Some(seen.next(Journal { step: Step::RolledBack, evidence, ..seen.journal.clone() })?);
         }
         let known = found.map_or(0, |found| found.revision);

@@ -44,7 +44,8 @@ impl JournalSeen {
                 group: before.group.clone(),
             });
         }
-        Entry::checked(self.revision, self.created, Journal { entry: before.entry + 1, ..next })
+        let next = Journal { entry: before.entry + 1, ..next }.after(before, self.revision);
+        Entry::checked(self.revision, self.created, next)
     }
 }
 
@@ -134,7 +135,7 @@ pub enum EntryError {
 
 #[cfg(test)]
 mod tests {
-    use tandem_core::failover::{Evidence, Step};
+    use tandem_core::failover::{Evidence, ExecutionKind, Outcome, Step};
 
     use super::*;
     use crate::testing::journal;
@@ -153,11 +154,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_is_known_by_the_revision_at_which_it_was() {
+        let wall = jiff::Timestamp::UNIX_EPOCH;
+        let seen = |entry: &Entry, revision| entry.written(revision);
+        let first = seen(&Entry::first(journal("x1", "g")).unwrap(), 7);
+        let begun = seen(&first.next(first.journal.advanced(Step::Fencing, Outcome::Done, "", wall)).unwrap(), 9);
+        let released = seen(&begun.next(begun.journal.ended(Outcome::Done, "", wall)).unwrap(), 12);
+        let claim = released.journal.advanced(Step::EpochCommitted, Outcome::Done, "", wall);
+        let claimed = seen(&released.next(claim).unwrap(), 15);
+        let last = seen(&claimed.next(claimed.journal.with_side(None, wall)).unwrap(), 20);
+        let revisions: Vec<_> =
+            last.journal.evidence.iter().map(|e| (e.step, e.facts.begun_revision, e.facts.ended_revision)).collect();
+        let expected = [
+            (Step::Validating, Some(7), Some(9)),
+            (Step::Fencing, Some(9), Some(12)),
+            (Step::EpochCommitted, Some(15), None),
+        ];
+        assert_eq!(revisions, expected, "the release is what ended Fencing");
+    }
+
+    #[test]
     fn a_journal_that_grew_too_large_is_refused_before_it_is_sent() {
         let mut large = journal("x1", "g");
         let note = "x".repeat(JOURNAL_BYTES / 2);
-        let evidence =
-            Evidence { step: Step::Validating, begun: jiff::Timestamp::UNIX_EPOCH, ended: None, outcome: None, note };
+        let evidence = Evidence {
+            note,
+            ..Journal::new(("x1", "g"), ExecutionKind::Drill, ("a", "b"), 1, jiff::Timestamp::UNIX_EPOCH)
+                .evidence
+                .remove(0)
+        };
         large.evidence = vec![evidence.clone(), evidence];
         assert!(matches!(Entry::first(large), Err(EntryError::TooLarge { bytes }) if bytes > JOURNAL_BYTES));
     }

@@ -85,6 +85,14 @@ pub enum Key {
         /// The group.
         group: String,
     },
+    /// `reports/<execution>/<part>`: a part of the report on an execution, its number in four digits, see
+    /// [`ReportRecord`](super::ReportRecord).
+    Report {
+        /// The execution's id.
+        execution: String,
+        /// The part, from 0.
+        part: u16,
+    },
     /// `requests/<id>`: what people asked for, read alike by both sites.
     Request(String),
     /// `audit/<site>/<seq>`: an entry of a site's audit chain, its number in twenty digits.
@@ -210,6 +218,18 @@ impl Key {
         format!("{PREFIX}executions/{id}/")
     }
 
+    /// The prefix of all reports on executions.
+    #[must_use]
+    pub fn reports() -> String {
+        format!("{PREFIX}reports/")
+    }
+
+    /// The prefix of the report on one execution.
+    #[must_use]
+    pub fn report(execution: &str) -> String {
+        format!("{PREFIX}reports/{execution}/")
+    }
+
     /// The prefix of everything that people asked for.
     #[must_use]
     pub fn requests() -> String {
@@ -307,6 +327,7 @@ impl std::fmt::Display for Key {
             }
             Self::Conflict(id) => write!(f, "conflicts/{id}"),
             Self::Journal { execution, group } => write!(f, "executions/{execution}/{group}"),
+            Self::Report { execution, part } => write!(f, "reports/{execution}/{part:04}"),
             Self::Request(id) => write!(f, "requests/{id}"),
             Self::AuditEntry { site, seq } => write!(f, "audit/{site}/{seq:020}"),
             Self::AuditHead(site) => write!(f, "audit/{site}/head"),
@@ -377,6 +398,9 @@ impl FromStr for Key {
             ["conflicts", id] => Some(Self::Conflict(owned(id))),
             ["executions", execution, group] => {
                 Some(Self::Journal { execution: owned(execution), group: owned(group) })
+            }
+            ["reports", execution, part] if part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_digit()) => {
+                part.parse().ok().map(|part| Self::Report { execution: owned(execution), part })
             }
             ["requests", id] => Some(Self::Request(owned(id))),
             ["audit", site, "head"] => Some(Self::AuditHead(owned(site))),
@@ -450,6 +474,7 @@ mod tests {
             ),
             (Key::Conflict("ab12".into()), "conflicts/ab12"),
             (Key::Journal { execution: "x1".into(), group: "g".into() }, "executions/x1/g"),
+            (Key::Report { execution: "home".into(), part: 12 }, "reports/home/0012"),
             (Key::Request("home".into()), "requests/home"),
             (Key::AuditEntry { site: "dc-a".into(), seq: 17 }, "audit/dc-a/00000000000000000017"),
             (Key::AuditHead("dc-a".into()), "audit/dc-a/head"),
@@ -503,6 +528,9 @@ mod tests {
             "/tandem/v1/versions/units/-/audit/09999999999999999999-a1",
             "/tandem/v1/versions/units/ns/audit/00000000000000000017-a1",
             "/tandem/v1/drift/dc-a/Namespace/audit-prod",
+            "/tandem/v1/reports/home",
+            "/tandem/v1/reports/home/12",
+            "/tandem/v1/reports/home/+012",
             "/tandem/v1/audit/dc-a/17",
             "/tandem/v1/audit/dc-a/+0000000000000000017",
             "/tandem/v1/audit/dc-a/99999999999999999999",

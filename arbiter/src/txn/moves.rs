@@ -29,6 +29,12 @@ pub struct Acting<'a> {
 }
 
 impl<'a> Acting<'a> {
+    /// Who is written down as having acted; `None`: nothing is written down.
+    #[must_use]
+    pub fn scribe(&self) -> Option<Scribe<'a>> {
+        self.scribe
+    }
+
     /// Whoever has this leadership of this site.
     #[must_use]
     pub fn new(site: &'a str, leader: i64) -> Self {

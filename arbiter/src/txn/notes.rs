@@ -14,7 +14,9 @@ use tandem_core::policy::Version;
 use tandem_core::sync::{Record, spec_hash};
 
 use super::{Move, Op, SpecChange, Txn};
-use crate::records::{ConflictRecord, Entry, Hold, HoldRecord, Key, PREFIX, PendingRecord, RequestRecord, Versioned};
+use crate::records::{
+    ConflictRecord, Entry, Hold, HoldRecord, Key, PREFIX, PendingRecord, ReportRecord, RequestRecord, Versioned,
+};
 
 /// Who acts, and when: what a transaction does not say itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,19 @@ fn done(scribe: Scribe<'_>, id: String, action: impl Into<String>, object: Strin
         outcome: Outcome::Done,
         begun: None,
         trace: None,
+    }
+}
+
+/// A report that is kept. The revision of its first part is compared and moves.
+pub(crate) fn report(scribe: Scribe<'_>, revision: i64, before: Option<&str>, report: &ReportRecord) -> Draft {
+    let object = name(&Key::Report { execution: report.execution.clone(), part: 0 });
+    let object = object.trim_end_matches("/0000").to_owned();
+    let id = id(&json!(["reports", report.execution, revision, report.sha256]), 0);
+    Draft {
+        before: before.map(str::to_owned),
+        after: Some(report.sha256.clone()),
+        trace: Some(report.execution.clone()),
+        ..done(scribe, id, "failovers.report", object)
     }
 }
 

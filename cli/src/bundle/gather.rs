@@ -29,7 +29,7 @@ const MOST: u32 = 5_000;
 const PORT: u16 = 8443;
 
 /// What stands in the arbiter, by the beginnings of its keys.
-const PREFIXES: [&str; 16] = [
+const PREFIXES: [&str; 17] = [
     "attestations/",
     "audit/",
     "conflicts/",
@@ -41,6 +41,7 @@ const PREFIXES: [&str; 16] = [
     "idempotency/",
     "ledger/",
     "replacements",
+    "reports/",
     "requests/",
     "sites/",
     "specs/",

@@ -2,6 +2,7 @@
 
 use crate::args::ClusterArgs;
 use crate::output::Output;
+use crate::request::args::ApiArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use tandem_core::plan::Wanted;
 use tandem_crds::{DataLoss, FailoverSelector, FailoverType};
@@ -15,6 +16,7 @@ Examples:
   tandem failover watch --latest                          follow the newest one / 跟踪最近一次切换
   tandem failover watch --next --context dc-b             wait for the next one / 等待下一次切换
   tandem failover abort move-7                            take it back / 中止并回退
+  tandem failover report move-7 --format html > move-7.html   what it came to, for the files / 生成报告存档
 
 Exit codes: 0 done (watch: completed); 1 refused, or not completed; 2 wrong usage; 3 the cluster refused or did not answer.";
 
@@ -57,6 +59,36 @@ pub enum FailoverCommand {
     Resume(NameArgs),
     /// Follow a move until it ends
     Watch(WatchArgs),
+    /// Show the report on a move that has ended, through the API: who agreed, how the source was fenced, what was lost, and how it
+    /// is known
+    Report(ReportArgs),
+}
+
+/// In which form a report is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportForm {
+    /// For a terminal, in one language
+    #[default]
+    Text,
+    /// One page to be printed and filed, in both languages
+    Html,
+}
+
+/// Arguments of `tandem failover report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// The Failover's name, or the execution's id once that object is gone
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// For people, in this form
+    #[arg(long, value_enum, default_value_t = ReportForm::Text, conflicts_with = "output")]
+    pub format: ReportForm,
+    /// For programs
+    #[arg(short, long, value_enum)]
+    pub output: Option<Output>,
+    /// How the API is reached.
+    #[command(flatten)]
+    pub api: ApiArgs,
 }
 
 /// Which groups: at most one way of saying so.

@@ -12,6 +12,7 @@ pub mod hold;
 pub mod list;
 pub mod look;
 pub(crate) mod plan_text;
+pub mod report;
 pub(crate) mod table;
 pub mod watch;
 pub(crate) mod watch_text;
@@ -26,6 +27,7 @@ use args::{FailoverCommand, GroupsArgs, HoldCommand, PlanArgs, StartArgs, TypeAr
 use ask::AskError;
 use change::ChangeError;
 use hold::HoldError;
+use report::ReportError;
 use tandem_core::plan::{PlanError, plan};
 use watch::WatchError;
 
@@ -56,6 +58,9 @@ pub enum FailoverError {
     /// A move could not be followed.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// A report could not be shown.
+    #[error(transparent)]
+    Report(#[from] ReportError),
 }
 
 impl FailoverError {
@@ -71,6 +76,7 @@ impl FailoverError {
             | Self::Watch(WatchError::Api(_)) => Exit::Cluster,
             Self::Plan(_) | Self::Ask(_) | Self::Hold(_) => Exit::Usage,
             Self::Change(_) | Self::Watch(_) => Exit::Refused,
+            Self::Report(error) => error.exit(),
         }
     }
 }
@@ -113,6 +119,10 @@ pub async fn run(command: FailoverCommand, lang: Lang) -> Result<Exit, FailoverE
         FailoverCommand::Abort(args) => change(&args, change::Change::Abort, lang).await,
         FailoverCommand::Pause(args) => change(&args, change::Change::Pause, lang).await,
         FailoverCommand::Resume(args) => change(&args, change::Change::Resume, lang).await,
+        FailoverCommand::Report(args) => {
+            output::result(&report::fetched(&args, lang).await?);
+            Ok(Exit::Ok)
+        }
         FailoverCommand::Watch(args) => {
             let client = cluster::connect(&args.cluster).await?;
             let name = match args.name {

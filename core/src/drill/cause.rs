@@ -59,6 +59,8 @@ pub enum Cause {
     },
     /// Its object was deleted.
     Deleted,
+    /// The group is published no more.
+    GroupGone,
     /// Workloads that are not rehearsed since Tandem only scales them.
     Adopted {
         /// The workloads, `environment/name`.
@@ -87,6 +89,7 @@ impl Cause {
             Self::ObjectRefused { .. } => "ObjectRefused",
             Self::NotReady { .. } => "NotReady",
             Self::Deleted => "Deleted",
+            Self::GroupGone => "GroupGone",
             Self::Adopted { .. } => "Adopted",
             Self::DataStood { .. } => "DataNotOpened",
             Self::OtherReplica => "OtherReplica",
@@ -122,6 +125,7 @@ impl Cause {
                 format!("not ready after {seconds} s: {}", waiting.join("; "))
             }
             Self::Deleted => "its Failover was deleted".to_owned(),
+            Self::GroupGone => "the group is published no more".to_owned(),
             Self::Adopted { workloads } => {
                 format!("adopted workloads are not rehearsed: Tandem only scales them: {}", workloads.join(", "))
             }
@@ -159,6 +163,7 @@ impl Cause {
             Self::ObjectRefused { why } => format!("集群不接受演练所需的对象：{why}"),
             Self::NotReady { seconds, waiting } => format!("{seconds} 秒后仍未就绪：{}", waiting.join("；")),
             Self::Deleted => "其 Failover 对象已被删除".to_owned(),
+            Self::GroupGone => "该组已不再发布".to_owned(),
             Self::Adopted { workloads } => {
                 format!("接管的工作负载不演练（Tandem 只调整其副本数）：{}", workloads.join("、"))
             }

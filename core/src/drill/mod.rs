@@ -22,7 +22,7 @@ pub use cause::Cause;
 pub use report::{Asked, is_over, phase, status};
 pub use room::{lacking, quota};
 pub use schedule::{LATE_MOST, Schedule, ScheduleError, due, parse, superfluous};
-pub use steps::{Next, Seen, may_begin, next, refusals};
+pub use steps::{Next, Seen, next, refusals, turn, without_group};
 
 /// How far a drill of one group has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

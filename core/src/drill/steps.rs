@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tandem_crds::{DrilledClone, Why};
 
-use super::{Cause, Drill, DrillResult, DrillStep, GroupDrill};
+use super::{Cause, DrillResult, DrillStep, GroupDrill};
 use crate::failover::{Exposure, Now, Phase, Reason, Replication, Situation, data_lost, exposure};
 
 /// What is known of one group of a drill at the site that rehearses.
@@ -19,7 +19,7 @@ pub struct Seen<'a> {
     pub abort: bool,
     /// The drill's object is gone although it had begun.
     pub deleted: bool,
-    /// It may begin now; see [`may_begin`].
+    /// It may begin now; see [`turn`].
     pub turn: bool,
     /// What keeps clones from being made; looked at only before it begins.
     pub wrong: Vec<Cause>,
@@ -98,21 +98,25 @@ fn put(drill: GroupDrill) -> Next {
     Next::Put(Box::new(drill))
 }
 
-fn begin(seen: &Seen<'_>, now: Now) -> Next {
-    let s = seen.situation;
-    let fresh = GroupDrill {
+fn fresh(epoch: u64, now: Now) -> GroupDrill {
+    GroupDrill {
         step: DrillStep::Preparing,
         result: None,
-        epoch: s.record.epoch,
+        epoch,
         began: now.wall,
         cloned: None,
         ended: None,
         rto_millis: None,
         rpo_millis: None,
         why: Vec::new(),
-        notes: seen.notes.iter().map(Why::from).collect(),
+        notes: Vec::new(),
         clones: Vec::new(),
-    };
+    }
+}
+
+fn begin(seen: &Seen<'_>, now: Now) -> Next {
+    let s = seen.situation;
+    let fresh = GroupDrill { notes: seen.notes.iter().map(Why::from).collect(), ..fresh(s.record.epoch, now) };
     let not = |result, why: Vec<Why>| {
         let step = DrillStep::Completed;
         put(GroupDrill { step, result: Some(result), ended: Some(now.wall), why, ..fresh.clone() })
@@ -200,7 +204,7 @@ fn measured(drill: &GroupDrill, seen: &Seen<'_>, now: Now) -> Next {
 }
 
 fn is_ready(clones: &[DrilledClone]) -> bool {
-    clones.iter().all(|clone| clone.ready >= clone.wanted)
+    !clones.is_empty() && clones.iter().all(|clone| clone.ready >= clone.wanted)
 }
 
 fn waiting(clones: &[DrilledClone]) -> Vec<String> {
@@ -217,22 +221,35 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Which of a drill's groups may begin now: by name, at most `most` at once, and no two in one environment, since what its quota
-/// has left is known only when nothing is on its way into it.
+/// What to do next for a group that is published no more. `left`: something of the drill is in the cluster.
 #[must_use]
-pub fn may_begin(environments: &BTreeMap<String, BTreeSet<String>>, drill: &Drill, most: usize) -> BTreeSet<String> {
-    let of = |group: &String| environments.get(group).into_iter().flatten();
-    let mut taken: BTreeSet<&String> = drill.under_way().flat_map(of).collect();
-    let mut room = most.max(1).saturating_sub(drill.under_way().count());
-    let mut turns = BTreeSet::new();
-    for group in environments.keys().filter(|group| !drill.groups.contains_key(*group)) {
-        if room > 0 && of(group).all(|environment| !taken.contains(environment)) {
-            taken.extend(of(group));
-            room -= 1;
-            turns.insert(group.clone());
-        }
+pub fn without_group(standing: Option<&GroupDrill>, epoch: u64, left: bool, now: Now) -> Next {
+    let why = || vec![Why::from(&Cause::GroupGone)];
+    let (step, ended) = (DrillStep::Completed, Some(now.wall));
+    match standing {
+        None => put(GroupDrill { step, ended, result: Some(DrillResult::NotDrilled), why: why(), ..fresh(epoch, now) }),
+        Some(drill) if drill.step == DrillStep::Completed => Next::Wait,
+        Some(_) if left => Next::Sweep,
+        Some(drill) if drill.result.is_some() => put(GroupDrill { step, ended, ..drill.clone() }),
+        Some(drill) => put(GroupDrill { step, ended, result: Some(DrillResult::Aborted), why: why(), ..drill.clone() }),
     }
-    turns
+}
+
+/// Which group may begin now; the first that may. `waiting` and `running` have the environments of each; at most `most` run at once,
+/// and no two in one environment, since what its quota has left is known only when nothing is on its way into it.
+#[must_use]
+pub fn turn(
+    waiting: &BTreeMap<String, BTreeSet<String>>,
+    running: &[(String, BTreeSet<String>)],
+    most: usize,
+) -> Option<String> {
+    if running.len() >= most.max(1) {
+        return None;
+    }
+    let may = |group: &String, environments: &BTreeSet<String>| {
+        running.iter().all(|(other, taken)| other != group && taken.is_disjoint(environments))
+    };
+    waiting.iter().find(|(group, environments)| may(group, environments)).map(|(group, _)| group.clone())
 }
 
 /// What would keep a drill of a group at `site` from beginning, as far as what is shown of the group tells.

@@ -222,11 +222,37 @@ fn groups_take_turns_by_environment_and_number() {
         ("c".to_owned(), spaces(&["three"])),
         ("d".to_owned(), spaces(&["four"])),
     ]);
-    let names = |turns: BTreeSet<String>| turns.into_iter().collect::<Vec<_>>();
-    assert_eq!(names(may_begin(&all, &Drill::default(), 50)), ["a", "c", "d"]);
-    assert_eq!(names(may_begin(&all, &Drill::default(), 2)), ["a", "c"]);
-    let running = Drill { groups: BTreeMap::from([("b".to_owned(), cloning(&situation()))]) };
-    assert_eq!(names(may_begin(&all, &running, 2)), ["c"], "a's environment is taken, and one place is");
+    let turn_of = |running: &[(String, BTreeSet<String>)], most| {
+        let waiting = all.iter().filter(|(group, _)| running.iter().all(|(other, _)| other != *group));
+        turn(&waiting.map(|(group, of)| (group.clone(), of.clone())).collect(), running, most)
+    };
+    let running = |group: &str| (group.to_owned(), all[group].clone());
+    assert_eq!(turn_of(&[], 50).as_deref(), Some("a"));
+    assert_eq!(turn_of(&[running("b")], 50).as_deref(), Some("c"), "a's environment is taken");
+    assert_eq!(turn_of(&[running("b"), running("c")], 50).as_deref(), Some("d"));
+    assert_eq!(turn_of(&[running("b"), running("c")], 2), None, "both places are taken");
+    assert_eq!(turn(&all, &[("a".to_owned(), BTreeSet::new())], 50).as_deref(), Some("b"), "a is rehearsed already");
+}
+
+#[test]
+fn a_group_that_is_gone_ends_its_drill_and_leaves_nothing() {
+    let none = put(without_group(None, 3, false, now(5)));
+    assert_eq!(
+        (none.step, none.result, codes(&none)),
+        (DrillStep::Completed, Some(DrillResult::NotDrilled), vec!["GroupGone"])
+    );
+    let cloning = cloning(&situation());
+    assert_eq!(without_group(Some(&cloning), 3, true, now(5)), Next::Sweep);
+    let ended = put(without_group(Some(&cloning), 3, false, now(6)));
+    assert_eq!((ended.step, ended.result), (DrillStep::Completed, Some(DrillResult::Aborted)));
+    assert_eq!(without_group(Some(&ended), 3, false, now(7)), Next::Wait);
+}
+
+#[test]
+fn what_has_no_clones_is_not_ready() {
+    let s = situation();
+    let none = Seen { clones: Vec::new(), ..seen(&s) };
+    assert_eq!(next(Some(&cloning(&s)), &none, now(102)), Next::Clone, "its applications were deleted meanwhile");
 }
 
 #[test]

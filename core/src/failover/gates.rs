@@ -76,12 +76,18 @@ pub fn distinct_approvers(approvals: &[Approval]) -> usize {
     names.len()
 }
 
+/// How many people have to agree.
+#[must_use]
+pub fn approvals_needed(request: &Request) -> usize {
+    let exceptional = request.accept_data_loss.is_some() || request.despite_not_ready;
+    let least = if exceptional { BREAK_GLASS } else { 0 };
+    least.max(usize::from(request.approvals_wanted))
+}
+
 /// [`Reason::ApprovalsLacking`] where more people have to agree: two where data may be lost or readiness is passed over.
 #[must_use]
 pub fn approvals_lacking(request: &Request) -> Option<Reason> {
-    let exceptional = request.accept_data_loss.is_some() || request.despite_not_ready;
-    let least = if exceptional { BREAK_GLASS } else { 0 };
-    let wanted = least.max(usize::from(request.approvals_wanted));
+    let wanted = approvals_needed(request);
     let given = distinct_approvers(&request.approvals);
     (given < wanted).then_some(Reason::ApprovalsLacking { given: given as u64, wanted: wanted as u64 })
 }

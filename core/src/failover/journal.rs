@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Reason;
+use super::facts::{Facts, Incident};
+use super::{Language, Reason};
 
 /// What an execution is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -136,6 +137,9 @@ pub struct Evidence {
     /// What was seen, in one line.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// What was known, in figures.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
 }
 
 /// What keeps an execution where it is.
@@ -156,6 +160,43 @@ pub enum Side {
     },
 }
 
+/// Longest sentence that is kept with an incident, in characters.
+const SENTENCE_MOST: usize = 160;
+
+impl Side {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Blocked { .. } => "Blocked",
+            Self::Paused => "Paused",
+            Self::NeedsHuman { .. } => "NeedsHuman",
+        }
+    }
+
+    /// Why it is kept there.
+    #[must_use]
+    pub fn why(&self) -> &Reason {
+        match self {
+            Self::Blocked { why } | Self::NeedsHuman { why } => why,
+            Self::Paused => &Reason::PauseAsked,
+        }
+    }
+
+    fn incident(&self, step: Step, wall: jiff::Timestamp) -> Incident {
+        let said = |language| self.why().sentence(language).chars().take(SENTENCE_MOST).collect();
+        Incident {
+            step,
+            at: wall,
+            until: None,
+            side: self.name().to_owned(),
+            reason: self.why().code().to_owned(),
+            message: said(Language::English),
+            message_zh: said(Language::Chinese),
+        }
+    }
+}
+
 /// A person's consent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
@@ -169,7 +210,10 @@ pub struct Approval {
 ///
 /// The order is that of the fields. Executions are ordered by the arbiter revision at which their journal was made, since
 /// two executions of a group may share an epoch (the first was taken back) and their names have no order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[schemars(rename = "FencingToken")]
 pub struct Token {
     /// Generation of the arbiter's data: one more after each restore.
     pub generation: u64,
@@ -183,6 +227,9 @@ pub struct Token {
 
 /// Longest note that is kept with a step, in characters: a journal stays far below the arbiter's 64 KiB.
 const NOTE_MOST: usize = 400;
+
+/// How many incidents are kept; those after them are counted.
+const INCIDENTS_MOST: usize = 12;
 
 /// The journal of one group in one execution.
 ///
@@ -219,6 +266,17 @@ pub struct Journal {
     /// What each step left behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// What kept it where it was on the way, the first ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
+    /// How many incidents came after those that are kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_incidents: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Journal {
@@ -244,6 +302,8 @@ impl Journal {
             why: None,
             over: false,
             evidence: vec![begun(Step::Validating, wall)],
+            incidents: Vec::new(),
+            more_incidents: 0,
         }
     }
 
@@ -279,7 +339,7 @@ impl Journal {
     /// The entry after this one: the present step has ended so, and stands.
     #[must_use]
     pub fn ended(&self, outcome: Outcome, note: &str, wall: jiff::Timestamp) -> Self {
-        let mut next = self.with_side(None);
+        let mut next = self.with_side(None, wall);
         if let Some(last) = next.evidence.iter_mut().rfind(|e| e.step == self.step) {
             // A step that has ended keeps its first outcome: the proof of a fence is not rewritten by a later abort.
             if last.outcome.is_none() {
@@ -302,14 +362,49 @@ impl Journal {
 
     /// The entry after this one, at the same step, kept there by this or by nothing.
     #[must_use]
-    pub fn with_side(&self, side: Option<Side>) -> Self {
-        Self { side, entry: self.entry.saturating_add(1), ..self.clone() }
+    pub fn with_side(&self, side: Option<Side>, wall: jiff::Timestamp) -> Self {
+        let mut next = Self { entry: self.entry.saturating_add(1), ..self.clone() };
+        // Only the last can be open, and none of those that are merely counted.
+        if let Some(open) = next.incidents.last_mut().filter(|last| last.until.is_none()) {
+            open.until = Some(wall);
+        }
+        if let Some(side) = &side {
+            if next.incidents.len() < INCIDENTS_MOST {
+                next.incidents.push(side.incident(self.step, wall));
+            } else {
+                next.more_incidents = next.more_incidents.saturating_add(1);
+            }
+        }
+        next.side = side;
+        next
+    }
+
+    /// This entry, with what was known at a step that it has.
+    #[must_use]
+    pub fn knowing(mut self, step: Step, know: impl FnOnce(&mut Facts)) -> Self {
+        if let Some(evidence) = self.evidence.iter_mut().rfind(|evidence| evidence.step == step) {
+            know(&mut evidence.facts);
+        }
+        self
+    }
+
+    /// This entry, put after `before` which stands at this revision of the arbiter's: what `before` told first is known by it.
+    #[must_use]
+    pub fn after(mut self, before: &Self, revision: i64) -> Self {
+        // Steps are added and never taken away, so that both have what was before at the same places.
+        for (evidence, told) in self.evidence.iter_mut().zip(&before.evidence) {
+            evidence.facts.begun_revision.get_or_insert(revision);
+            if told.ended.is_some() {
+                evidence.facts.ended_revision.get_or_insert(revision);
+            }
+        }
+        self
     }
 
     /// The entry after this one: being taken back. The source has yet to be restored.
     #[must_use]
     pub fn rolled_back(&self, why: &Reason, wall: jiff::Timestamp) -> Self {
-        let note = why.sentence(super::Language::English);
+        let note = why.sentence(Language::English);
         let mut next = self.advanced(Step::RolledBack, Outcome::Failed, &note, wall);
         next.why = Some(why.clone());
         next
@@ -323,5 +418,5 @@ impl Journal {
 }
 
 fn begun(step: Step, wall: jiff::Timestamp) -> Evidence {
-    Evidence { step, begun: wall, ended: None, outcome: None, note: String::new() }
+    Evidence { step, begun: wall, ended: None, outcome: None, note: String::new(), facts: Facts::default() }
 }

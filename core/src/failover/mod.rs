@@ -13,6 +13,7 @@
 
 mod decision;
 mod expectation;
+mod facts;
 mod gates;
 mod journal;
 mod machine;
@@ -31,7 +32,10 @@ mod tests;
 
 pub use decision::{Action, Decision, Effect, EffectKind, Transaction};
 pub use expectation::{Expectation, StepExpectation, expectation};
-pub use gates::{Exposure, approvals_lacking, distinct_approvers, exposure, planned, rpo_gate, unplanned};
+pub use facts::{Dropped, Facts, Failures, Incident, Risk, Silent, Stood};
+pub use gates::{
+    Exposure, approvals_lacking, approvals_needed, distinct_approvers, exposure, planned, rpo_gate, unplanned,
+};
 pub use journal::{Approval, Evidence, ExecutionKind, Journal, Outcome, Side, Step, Token};
 pub use machine::step;
 pub use observation::{

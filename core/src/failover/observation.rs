@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Approval, EffectKind, Policy, Reason, Token, Turn};
+use super::{Approval, Dropped, Effect, EffectKind, Failures, Policy, Reason, Token, Turn};
 
 /// The time, as the caller reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,8 @@ pub struct Silence {
 }
 
 /// What a provider says its data is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "DataRole")]
 pub enum Role {
     /// Takes writes.
     Active,
@@ -98,6 +99,8 @@ pub struct Data {
     pub synchronous: bool,
     /// Since when this report is seen.
     pub since: Duration,
+    /// What it dropped to follow, where it can tell.
+    pub dropped: Option<Dropped>,
 }
 
 /// What is known of a group at one site: at the reader's own from itself, at the other from the arbiter's `status/`.
@@ -229,7 +232,30 @@ pub struct Answered {
     pub kind: EffectKind,
     /// What became of it.
     pub answer: Answer,
+    /// How often it failed before, under this token.
+    pub failures: Failures,
 }
+
+impl Answered {
+    /// What is remembered once a call was answered so, beside what was of the same group: what belongs to an earlier token is
+    /// over, and what failed before under this one is counted.
+    pub fn enter(all: &mut Vec<Self>, effect: Effect, answer: Answer) {
+        let Effect { kind, token } = effect;
+        let before = all.iter().rfind(|known| known.kind == kind && known.token == token);
+        let failures = before.map_or_else(Failures::default, |known| match &known.answer {
+            Answer::Failed { why, .. } => Failures {
+                count: known.failures.count.saturating_add(1),
+                last: why.chars().take(FAILURE_MOST).collect(),
+            },
+            _ => known.failures.clone(),
+        });
+        all.retain(|known| known.token >= token && known.kind != kind);
+        all.push(Self { token, kind, answer, failures });
+    }
+}
+
+/// Longest account of a failure that is kept, in characters.
+const FAILURE_MOST: usize = 200;
 
 /// What a replica knows when it decides for one group in one execution.
 #[derive(Clone, Debug, PartialEq, Eq)]

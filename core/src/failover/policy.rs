@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Reason, Step};
 
 const fn seconds(n: u64) -> Duration {
@@ -9,7 +11,7 @@ const fn seconds(n: u64) -> Duration {
 }
 
 /// How a group's data reaches the other site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Replication {
     /// It has none: the provider is `None`, the gate alone is promised.
     NoData,

@@ -21,6 +21,9 @@ impl Policy {
                 StateProvider::Hook if spec.hook.as_ref().is_some_and(|hook| hook.synchronous) => {
                     Replication::Synchronous
                 }
+                StateProvider::Patroni if spec.patroni.as_ref().is_some_and(|patroni| patroni.synchronous) => {
+                    Replication::Synchronous
+                }
                 // A provider that this release does not know: what promises least.
                 _ => Replication::Asynchronous,
             },

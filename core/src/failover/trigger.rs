@@ -30,6 +30,18 @@ pub enum Trigger {
         /// Newest revision among the holder's heartbeats, for [`Request::automatic`].
         watched: i64,
     },
+    /// Not yet, but as soon as the target has been ready for long enough, with nothing else in the way: it belongs to the
+    /// execution that the rest of the silent site's groups are in.
+    Soon {
+        /// The id of the execution.
+        execution: String,
+        /// The silent holder.
+        from: String,
+        /// The site that will take over: the reader's.
+        to: String,
+        /// The group's epoch.
+        epoch: u64,
+    },
     /// Not now, because of all of these.
     Not(Vec<Reason>),
 }
@@ -55,14 +67,11 @@ pub fn automatic(situation: &Situation, now: Duration) -> Trigger {
     let watched = s.silence.map_or(0, |silence| silence.newest);
     let request = Request { automatic: Some(watched), ..Request::default() };
     why.extend(gates::unplanned(s, &request, &s.me, now));
-    if !why.is_empty() {
-        return Trigger::Not(why);
-    }
-    Trigger::Start {
-        execution: format!("{AUTOMATIC}{}-{watched}", s.record.active),
-        from: s.record.active.clone(),
-        to: s.me.clone(),
-        epoch: s.record.epoch,
-        watched,
+    let execution = format!("{AUTOMATIC}{}-{watched}", s.record.active);
+    let (from, to, epoch) = (s.record.active.clone(), s.me.clone(), s.record.epoch);
+    match why.as_slice() {
+        [] => Trigger::Start { execution, from, to, epoch, watched },
+        [Reason::NotReadyLongEnough { .. }] => Trigger::Soon { execution, from, to, epoch },
+        _ => Trigger::Not(why),
     }
 }

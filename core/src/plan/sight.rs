@@ -85,6 +85,7 @@ fn situation(view: &View, group: &str, from: &str, to: &str) -> Situation {
             lag: Some(Duration::from_secs(lag)),
             synchronous: false,
             since: NOW,
+            dropped: None,
         }),
         trouble: None,
     };

@@ -17,6 +17,7 @@ pub use author::{author, buried_by};
 pub use document::{Against, Changed, Difference, Document, Head};
 pub use gap::Gap;
 pub use history::{Kept, Moment, Objects, Subject, profiles_named};
+pub(crate) use page::Escaped;
 pub use page::{STYLE, difference as difference_page, document as document_page};
 pub use retention::{LEAST_DAYS, outlived};
 pub use rule::{Area, Place, Rule, Set, Source, Text};

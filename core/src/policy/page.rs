@@ -52,7 +52,7 @@ pub fn difference(difference: &Difference) -> String {
 }
 
 /// A text with what markup means taken out of it.
-struct Escaped<T>(T);
+pub(crate) struct Escaped<T>(pub(crate) T);
 
 impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -23,6 +23,7 @@ pub use clones::{Clones, ComponentClone, Rehearsed, clones, selects};
 pub(crate) use environment::environment_labels;
 pub use environment::{RenderedEnvironment, environment};
 pub use manifest::Manifest;
+pub use network::spares_clones;
 
 /// What is known of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,9 +52,16 @@ pub(super) fn environment(
         // Policies add up: what a drill's pods may not do must not be allowed to all.
         let pods = json!({ "matchExpressions": [{ "key": names::LABEL_DRILL, "operator": "DoesNotExist" }] });
         let egress = json!({ "podSelector": pods, "policyTypes": ["Egress"], "egress": rules });
-        policies.push(policy(namespace, "tandem-allow-egress", labels, &egress));
+        policies.push(policy(namespace, names::ALLOW_EGRESS, labels, &egress));
     }
     policies
+}
+
+/// Whether a policy, as the cluster has it, is not for the pods of drills: what it allows, it does not allow clones.
+#[must_use]
+pub fn spares_clones(policy: &Value) -> bool {
+    let expressions = policy.pointer("/spec/podSelector/matchExpressions").and_then(Value::as_array);
+    expressions.into_iter().flatten().any(|of| of["key"] == names::LABEL_DRILL && of["operator"] == "DoesNotExist")
 }
 
 /// To ask the cluster's DNS.

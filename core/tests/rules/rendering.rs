@@ -259,6 +259,7 @@ fn a_clone_may_speak_to_clones_and_dns_alone() {
         let denies = spec["egress"] == json!([]);
         let dns = spec["egress"][0]["ports"][0]["port"] == 53;
         assert!(!everybody || denies || dns, "{} is for a clone's pods as well", policy.name());
+        assert_eq!(render::spares_clones(policy.value()), policy.name() == names::ALLOW_EGRESS);
     }
     let whole = clones(&Default::default());
     let policy = of_kind(&whole.before, "NetworkPolicy");

@@ -21,6 +21,7 @@ mod simulated;
 mod state;
 mod status;
 mod volumes;
+mod way;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -41,6 +42,7 @@ use programs::Programs;
 pub use proxy::NetworkError;
 use register::Identity;
 pub(crate) use volumes::offered as offered_volumes;
+pub use way::Way;
 
 /// How long one attempt to register may take, and the wait between two.
 const REGISTER: Duration = Duration::from_secs(20);
@@ -81,6 +83,9 @@ pub struct NodeArgs {
     /// Directory with the images that were loaded.
     #[arg(long)]
     pub images: PathBuf,
+    /// A port of the node's that leads to a Service, from outside too. May be given several times.
+    #[arg(long = "way", value_name = "ADDRESS:PORT=NAMESPACE/SERVICE:PORT")]
+    pub ways: Vec<Way>,
 }
 
 /// Why a lab node could not start or go on.
@@ -172,7 +177,7 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(register::heartbeat(client.clone(), identity, node));
-    tasks.spawn(proxy::run_proxy(client, pods, cluster, real, services_sender));
+    tasks.spawn(proxy::run_proxy(client, (pods, cluster), args.ways, real, services_sender));
     tasks.spawn(isolate::run_isolation(drilled, isolated_sender));
     tasks.spawn(bound_logs(dir));
     Pods::new(context.clone(), pods, real_sender, drilled_sender).run(end).await;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::addresses::Range;
 use super::services::{ClusterService, Key, Services, key};
+use super::way::Way;
 
 /// Shortest time between two rulesets, and from a change to the ruleset that has it.
 const DEBOUNCE: Duration = Duration::from_millis(500);
@@ -62,8 +63,8 @@ pub(super) async fn add_route(cluster: Range, source: Ipv4Addr) -> Result<(), Ne
 /// Watches and programs for ever. `real` are the addresses of pods that have processes.
 pub(super) async fn run_proxy(
     client: Client,
-    pods: Range,
-    cluster: Range,
+    (pods, cluster): (Range, Range),
+    ways: Vec<Way>,
     mut real: watch::Receiver<BTreeSet<Ipv4Addr>>,
     known: watch::Sender<Known>,
 ) {
@@ -75,6 +76,7 @@ pub(super) async fn run_proxy(
     let mut events = stream::select(services, endpoints);
 
     let mut state = State::default();
+    state.services.ways = ways;
     let mut programmed = String::new();
     let mut due: Option<tokio::time::Instant> = None;
     loop {

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Endpoints, Service};
 use kube::ResourceExt;
 
 use super::addresses::Range;
+use super::way::Way;
 
 /// The table that the lab node owns in its network namespace.
 pub(super) const TABLE: &str = "tandem_node";
@@ -98,6 +99,8 @@ pub(super) fn backends(endpoints: &Endpoints) -> Backends {
 pub(super) struct Services {
     pub(super) services: BTreeMap<Key, ClusterService>,
     pub(super) endpoints: BTreeMap<Key, Backends>,
+    /// Ports of the node's own that lead to some of them.
+    pub(super) ways: Vec<Way>,
 }
 
 impl Services {
@@ -148,6 +151,11 @@ impl Services {
                 };
                 let chain = format!("svc-{}", map.len());
                 map.push(format!("{} . {transport} . {} : goto {chain}", service.address, port.number));
+                let leads =
+                    |way: &&Way| way.service == *key && way.port == port.number && port.transport == Transport::Tcp;
+                for way in self.ways.iter().filter(leads) {
+                    map.push(format!("{} . {transport} . {} : goto {chain}", way.at.ip(), way.at.port()));
+                }
                 let (namespace, name) = key;
                 let _ = writeln!(chains, "  chain {chain} {{ # {namespace}/{name}:{}", port.number);
                 let _ = writeln!(chains, "    meta l4proto {transport} dnat to {target}\n  }}");
@@ -244,6 +252,23 @@ mod tests {
         assert!(!text.contains("10.0.0.99"), "not ready\n{text}");
         assert!(!text.contains("10.1.0.7"), "no backend\n{text}");
         assert!(!ruleset(&s, &[]).contains("10.1.0.6"), "only simulated pods");
+    }
+
+    #[test]
+    fn a_way_leads_where_its_service_does_and_nowhere_without_one() {
+        let mut s = Services::default();
+        for wrong in ["10.0.9.3:1", "10.0.9.3=ns/a:1", "10.0.9.3:1=a:1", "10.0.9.3:1=ns/a", "10.0.9.3:1=ns/a:0"] {
+            assert!(wrong.parse::<Way>().is_err(), "{wrong}");
+        }
+        s.ways = vec!["10.0.9.3:30800=ns/web:80".parse().unwrap(), "10.0.9.3:30801=ns/other:80".parse().unwrap()];
+        s.put_service(&service("web", "10.1.0.5", &json!([{"port": 80}, {"port": 81, "name": "more"}])));
+        s.put_endpoints(&endpoints("web", &["10.0.0.20"], &json!([{"port": 8080}, {"port": 8081, "name": "more"}])));
+        let text = ruleset(&s, &["10.0.0.20"]);
+        let wanted =
+            "10.1.0.5 . tcp . 80 : goto svc-0, 10.0.9.3 . tcp . 30800 : goto svc-0, 10.1.0.5 . tcp . 81 : goto svc-2";
+        assert!(text.contains(wanted), "{text}");
+        assert!(!text.contains("30801"), "{text}");
+        assert!(!ruleset(&s, &[]).contains("30800"), "no pod that answers");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub async fn run(settings: Settings) -> Result<(), SupervisorError> {
     let layout = settings.layout.clone();
     let mut state = State::new(settings.plan.clone());
     state.supervisor = ProcessId::of_self();
+    state.databases = settings.databases.clone();
     state.write(&layout)?;
     let supervisor = Arc::new(Supervisor::new(settings, state));
     let listener = layout.with_socket(|path| UnixListener::bind(path)).map_err(doing("opening the control socket"))?;
@@ -161,12 +162,16 @@ fn carry_out(supervisor: &Supervisor, request: Request) -> Result<(), Supervisor
     match request {
         Request::Cut(cut) => supervisor.cut(cut)?,
         Request::Heal => supervisor.heal()?,
-        Request::Kill { program, stay_down } => {
+        Request::Kill { program, stay_down, alone } => {
             let slot = supervisor.slot(&program)?;
             if stay_down {
                 slot.want(false);
             }
-            slot.signal(Signal::SIGKILL);
+            if alone {
+                slot.kill_alone();
+            } else {
+                slot.signal(Signal::SIGKILL);
+            }
         }
         Request::Start { program } => supervisor.slot(&program)?.want(true),
         Request::Pause { program } => supervisor.slot(&program)?.signal(Signal::SIGSTOP),

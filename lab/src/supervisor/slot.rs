@@ -1,6 +1,7 @@
 //! One program of the running lab, kept running for as long as it is wanted.
 
 use super::{Supervisor, lock};
+use crate::apart::{self, Tree};
 use crate::process::{ProcessId, Program};
 use nix::sys::signal::Signal;
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,8 @@ pub(super) struct Slot {
     /// Arguments that were added since; the last of a name is the one that counts.
     more: Mutex<Vec<String>>,
     seen: Mutex<Seen>,
+    /// What its starts were apart in, as long as something of them runs.
+    trees: Mutex<Vec<Tree>>,
     wanted: watch::Sender<bool>,
 }
 
@@ -48,7 +51,13 @@ impl Seen {
 impl Slot {
     pub(super) fn new(program: Program) -> Self {
         let seen = Seen { process: None, paused: false, since: Instant::now(), restarts: 0, wanted: true };
-        Self { program, more: Mutex::default(), seen: Mutex::new(seen), wanted: watch::channel(true).0 }
+        Self {
+            program,
+            more: Mutex::default(),
+            seen: Mutex::new(seen),
+            trees: Mutex::default(),
+            wanted: watch::channel(true).0,
+        }
     }
 
     /// Has the program started with these arguments too, from its next start on.
@@ -73,7 +82,7 @@ impl Slot {
         self.want(false);
         let started = Instant::now();
         self.signal(Signal::SIGKILL);
-        while self.seen().process.is_some_and(ProcessId::is_running) {
+        while self.seen().process.is_some_and(ProcessId::is_running) || apart::any(&lock(&self.trees)) {
             if started.elapsed() >= deadline {
                 return false;
             }
@@ -94,8 +103,10 @@ impl Slot {
         *lock(&self.seen)
     }
 
+    /// Signals the program, and where it is apart from all else also what it started.
     pub(super) fn signal(&self, signal: Signal) {
         let mut seen = lock(&self.seen);
+        apart::signal(&lock(&self.trees), signal);
         let Some(process) = seen.process else { return };
         process.signal(signal);
         match signal {
@@ -103,6 +114,20 @@ impl Slot {
             Signal::SIGCONT => seen.paused = false,
             _ => {}
         }
+    }
+
+    /// Ends the program and nothing that it started: a database lives on without what looks after it.
+    pub(super) fn kill_alone(&self) {
+        if let Some(process) = self.seen().process {
+            process.signal(Signal::SIGKILL);
+        }
+    }
+
+    /// Keeps what the program was started in.
+    pub(super) fn is_apart(&self, tree: Option<Tree>) {
+        let mut trees = lock(&self.trees);
+        trees.retain(|tree| apart::any(std::slice::from_ref(tree)));
+        trees.extend(tree);
     }
 
     pub(super) fn became(&self, process: Option<ProcessId>) {

@@ -7,11 +7,12 @@ use crate::control::Reply;
 use crate::forward::free_ports;
 use crate::plan::WITNESS;
 use crate::process::Program;
-use crate::{api, install, kubeconfig, network, pki, site};
+use crate::{api, entry, install, kubeconfig, network, pki, postgres, site};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
+use tokio::task::JoinSet;
 
 /// How long a part may take to become ready.
 const READY: Duration = Duration::from_secs(90);
@@ -28,7 +29,7 @@ impl Supervisor {
         }
     }
 
-    fn launch(self: &Arc<Self>, programs: &[Program]) {
+    pub(super) fn launch(self: &Arc<Self>, programs: &[Program]) {
         for program in programs {
             let slot = Arc::new(Slot::new(program.clone()));
             lock(&self.slots).insert(program.full_name(), Arc::clone(&slot));
@@ -38,17 +39,18 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, bare, operators, api, data, .. } = self.settings.clone();
+        let super::Settings { plan, layout, programs, bare, operators, api, data, databases, entries, .. } =
+            self.settings.clone();
         let places = plan.places();
 
         let done = self.begin("network: four namespaces, nothing of them on the host");
-        network::create(&plan)?;
+        network::create(&plan, &databases)?;
         done();
 
         let done = self.begin("certificates");
         #[allow(clippy::disallowed_methods)] // an edge: certificates are valid from now on
         let now = OffsetDateTime::now_utc();
-        pki::create(&plan, &layout, now)?;
+        pki::create(&plan, &layout, &databases, now)?;
         let ports = self.ports()?;
         for place in places.iter().filter(|place| plan.sites.contains(&place.name)) {
             let port = ports.get(&format!("{}/kube-apiserver", place.name)).copied().unwrap_or_default();
@@ -59,16 +61,25 @@ impl Supervisor {
         let reached = api.then(|| api::addresses(&plan, &ports));
         for place in &places {
             let (operators, data) = (operators.as_deref(), data.as_deref());
-            let prepared = site::prepare(&plan, &layout, &programs, place, operators, data, reached.as_ref())
+            let mut prepared = site::prepare(&plan, &layout, &programs, place, operators, data, reached.as_ref())
                 .map_err(doing(format!("writing the configuration of {}", place.name)))?;
+            entry::lead_in(&mut prepared, place, &entries);
             lock(&self.programs).insert(place.name.clone(), prepared);
             self.open_forwards(place)?;
         }
+        let clusters = match &self.settings.postgres {
+            Some(found) => postgres::prepare(&plan, &layout, &programs, found, &databases)
+                .map_err(doing("writing the configuration of the databases"))?,
+            None => BTreeMap::new(),
+        };
         self.write_env().map_err(doing("writing the environment file"))?;
         layout.hand_over(&plan.sites).map_err(doing("giving the kubeconfigs to whoever called sudo"))?;
         done();
 
         let prepared = lock(&self.programs).clone();
+        // Beside all else: they need none of it. Dropped, should anything else fail.
+        let mut starting = JoinSet::new();
+        starting.spawn(Arc::clone(self).start_databases(clusters));
         let done = self.begin(&format!("arbiter (three members) and two control planes ({})", programs.version));
         for programs in prepared.values() {
             self.launch(std::slice::from_ref(&programs.arbiter));
@@ -95,7 +106,7 @@ impl Supervisor {
         for site in plan.sites.clone() {
             let kubeconfig = layout.kubeconfig(&site, "bootstrap");
             let minor = programs.minor;
-            let shown = data.is_some().then(|| layout.pki(&site));
+            let shown = (data.is_some() || !databases.groups.is_empty()).then(|| layout.pki(&site));
             let node = layout.node(&site);
             installing.push(tokio::spawn(async move {
                 install::cluster(&kubeconfig, &node).await?;
@@ -133,6 +144,14 @@ impl Supervisor {
             }
             done();
         }
+        if !entries.is_empty() {
+            let done = self.begin("the city's entry (HAProxy before both sites)");
+            let settings = operators.as_deref().unwrap_or_default();
+            let program = entry::prepare(&plan, &layout, &programs, &entries, settings);
+            self.launch(&[program.map_err(doing("writing the configuration of the city's entry"))?]);
+            self.open_entry()?;
+            done();
+        }
         if api {
             let done = self.begin("the agencies' API (a replica a site) and the issuer of its tokens");
             for programs in prepared.values() {
@@ -141,18 +160,28 @@ impl Supervisor {
             self.wait_for_api(&api::addresses(&plan, &ports)).await?;
             done();
         }
+        if !databases.is_empty() {
+            let done = self.begin("databases (each leads at the first site, and streams to all others)");
+            while let Some(started) = starting.join_next().await {
+                started.map_err(|error| doing("starting the databases")(std::io::Error::other(error)))??;
+            }
+            done();
+        }
         Ok(())
     }
 
     /// A loopback port for everything that leads into a place, by what it leads to.
     fn ports(&self) -> Result<BTreeMap<String, u16>, SupervisorError> {
-        let super::Settings { plan, api, data, .. } = &self.settings;
+        let super::Settings { plan, api, data, databases, entries, .. } = &self.settings;
         let mut names: Vec<String> = plan.places().iter().map(|place| format!("{}/arbiter", place.name)).collect();
         let programs = ["kube-apiserver", "operator-0", "operator-1"].into_iter().chain(data.as_ref().map(|_| "hook"));
         names.extend(programs.flat_map(|program| plan.sites.iter().map(move |site| format!("{site}/{program}"))));
         if *api {
             names.extend(api::programs(plan));
         }
+        let reached = |place| databases.reached(plan, &place).into_iter().map(|(name, _)| name);
+        names.extend(plan.places().into_iter().flat_map(reached));
+        names.extend(entry::port_names(entries, plan));
         let ports = free_ports(names.len()).map_err(doing("asking for ports"))?;
         Ok(names.into_iter().zip(ports).collect())
     }

@@ -119,9 +119,10 @@ impl Bench {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// `tandem-lab` on a folder; the folder is named first, since what follows `--` is somebody else's.
     fn command(&self, dir: &Path, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(arguments).arg("--dir").arg(dir).stdin(Stdio::null());
+        command.arg("--dir").arg(dir).args(arguments).stdin(Stdio::null());
         command
     }
 
@@ -156,6 +157,26 @@ impl Bench {
         let status = self.status();
         let programs = status["programs"].as_array().unwrap();
         programs.iter().find(|program| program["place"] == place && program["program"] == name).unwrap().clone()
+    }
+
+    /// What a database says to its own superuser.
+    pub(crate) fn sql(&self, site: &str, member: &str, sql: &str) -> Result<String, String> {
+        let sockets = self.plan.place(site).unwrap().memory().join(member).display().to_string();
+        let program = format!("{site}/patroni-{member}");
+        let psql = psql();
+        let command = ["beside", &program, "--", &psql, "-XAt", "-h", &sockets, "-U", "postgres", "-c", sql, "app"];
+        told(&mut self.command(self.dir(), &command))
+    }
+
+    /// What a database says to its application, which comes in by the site's entry.
+    pub(crate) fn sql_as_application(&self, site: &str, group: &str, sql: &str) -> Result<String, String> {
+        let port = self.state().ports[&format!("{site}/database-{group}")];
+        let of_site = |file: &str| self.dir().join(site).join(file);
+        let authority = of_site("pki/data-ca.crt").display().to_string();
+        let to =
+            format!("host=127.0.0.1 port={port} dbname=app user=ledger sslmode=verify-full sslrootcert={authority}");
+        let password = std::fs::read_to_string(of_site(&format!("postgres/{group}.password"))).unwrap();
+        told(Command::new(psql()).args(["-XAt", "-c", sql, &to]).env("PGPASSWORD", password))
     }
 
     /// Whether a site's API server is ready, asked with a certificate or without.
@@ -207,7 +228,8 @@ impl Bench {
         }
         for place in self.plan.places() {
             assert!(!self.dir().join(&place.name).join("pki").exists(), "keys are left");
-            assert!(!place.program_copies().exists());
+            assert!(!place.program_copies().exists() && !place.memory().exists());
+            assert!(!place.shown().iter().any(|folder| folder.exists()));
         }
     }
 }
@@ -225,6 +247,17 @@ impl Drop for Bench {
         // As may be the claim.
         let _ = claim::give_back(&self.plan, &Layout { dir: self.dir().to_owned() });
     }
+}
+
+fn psql() -> String {
+    tandem_lab::programs::find_postgres().unwrap().bin.join("psql").display().to_string()
+}
+
+/// What a command printed, or what it complained of.
+fn told(command: &mut Command) -> Result<String, String> {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// The commands that run on this machine with `text` in their arguments.

@@ -30,6 +30,7 @@ impl House {
         }
         if due(&mut self.seldom, now, SELDOM) {
             versions(context).await;
+            reports(context).await;
             drifts(context).await;
         }
     }
@@ -73,6 +74,17 @@ async fn versions(context: &Context) {
         Ok(0) => {}
         Ok(collected) => tracing::info!(collected, %cut, "versions that are no longer kept were deleted"),
         Err(error) => tracing::warn!(error = %Chain(&error), "versions that are no longer kept are not deleted yet"),
+    }
+}
+
+async fn reports(context: &Context) {
+    let Some(acting) = context.link.acting() else { return };
+    let kept = SignedDuration::from_hours(24 * i64::from(context.config.failover.report_retention_days));
+    let Ok(cut) = super::now().checked_sub(kept) else { return };
+    match context.link.arbiter().collect_reports(acting, cut).await {
+        Ok(0) => {}
+        Ok(collected) => tracing::info!(collected, %cut, "reports that are no longer kept were deleted"),
+        Err(error) => tracing::warn!(error = %Chain(&error), "reports that are no longer kept are not deleted yet"),
     }
 }
 

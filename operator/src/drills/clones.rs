@@ -6,6 +6,7 @@ use crate::cluster::{ApplyError, Cluster, ObjectName};
 use crate::context::Context;
 use crate::controllers::missing_secrets;
 use crate::failover::Picture;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_core::drill::{Cause, lacking, quota};
 use tandem_core::ledger::Amounts;
@@ -137,7 +138,14 @@ impl Plan {
 
     /// Whether what clones need is there.
     pub(super) fn prepared(&self, cluster: &Cluster) -> bool {
-        self.addressed && self.clones.before.iter().all(|manifest| cluster.rendered.get(&name_of(manifest)).is_some())
+        // An environment's policy that an earlier release rendered would let clones out.
+        let apart = |environment: &String| {
+            let policy = cluster.rendered.get(&object("NetworkPolicy", environment, names::ALLOW_EGRESS));
+            policy.is_none_or(|policy| render::spares_clones(&json!({"spec": policy.data["spec"]})))
+        };
+        self.addressed
+            && self.environments().iter().all(apart)
+            && self.clones.before.iter().all(|manifest| cluster.rendered.get(&name_of(manifest)).is_some())
     }
 
     /// The clones as they stand.

@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_arbiter::records::{RequestRecord, Versioned};
 use tandem_arbiter::txn::Scribe;
-use tandem_core::drill::{Cause, Drill, DrillResult, DrillStep, GroupDrill, Next, Seen, may_begin, next};
+use tandem_core::drill::{Cause, DrillResult, DrillStep, GroupDrill, Next, Seen, next, turn, without_group};
 use tandem_core::ledger::Amounts;
 use tandem_core::names::{self, LABEL_DRILL};
-use tandem_crds::DEFAULT_DRILL_DEADLINE;
+use tandem_crds::{DEFAULT_DRILL_DEADLINE, Failover};
 
 /// How often drills are looked at although nothing was seen to change.
 const LOOK: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ async fn sweep_orphans(context: &Context) {
         .board()
         .drills(&context.config.site)
         .iter()
-        .flat_map(|(id, held)| held.value.groups.keys().map(|group| names::drill_id(id, group)))
+        .flat_map(|(id, held)| held.value.drill.under_way().map(|group| names::drill_id(id, group)))
         .collect();
     let found: BTreeSet<String> =
         context.cluster.rendered.with_label(LABEL_DRILL).into_iter().map(|(_, drill)| drill).collect();
@@ -101,22 +101,22 @@ async fn look(context: &Context, ready: &mut ReadySince) -> bool {
         return true;
     }
     let objects = super::objects(context);
+    let open = context.link.board().open_journals();
+    let moving: BTreeMap<String, String> =
+        open.into_iter().map(|held| (held.seen.journal.group, held.seen.journal.execution)).collect();
+    let turn = begins(context, &picture, &drills, &objects);
     let mut free = picture.left(&context.index);
-    let plans = plans(context, &picture, &drills, &mut free);
-    // What every drill of this site has under way counts for the turns of each.
-    let running = running(&drills);
+    let plans = plans(context, &picture, &drills, turn.as_ref(), &mut free);
     for (id, held) in &drills {
         let record = &held.value;
-        let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
         let shown = objects.get(id);
-        let turns = if record.paused_at.is_empty() && shown.is_some() {
-            turns(id, record, &plans, &running, most)
-        } else {
-            BTreeSet::new()
-        };
         let mut groups: Vec<BoxFuture<'_, Option<(String, GroupDrill)>>> = Vec::new();
-        for group in record.groups.keys() {
-            let asked = Asked { id, record, group, turn: turns.contains(group), deleted: shown.is_none() };
+        let over =
+            |group: &&String| record.drill.groups.get(*group).is_some_and(|drill| drill.step == DrillStep::Completed);
+        for group in record.groups.keys().filter(|group| !over(group)) {
+            let turn = turn.as_ref().is_some_and(|(of, begins)| of == id && begins == group);
+            let moves = moving.get(group);
+            let asked = Asked { id, record, group, turn, moves, deleted: shown.is_none() };
             let plan = plans.get(&(id.clone(), group.clone()));
             groups.push(Box::pin(one(context, &picture, ready, asked, plan, free.as_ref())));
         }
@@ -132,81 +132,49 @@ async fn look(context: &Context, ready: &mut ReadySince) -> bool {
 
 type Plans = BTreeMap<(String, String), Result<Plan, Cause>>;
 
-/// Everything rendered that is not over; what is under way is taken from what is free.
+/// What is under way or begins, rendered; what is under way is taken from what is free.
 fn plans(
     context: &Context,
     picture: &Picture,
     drills: &BTreeMap<String, Versioned<RequestRecord>>,
+    begins: Option<&(String, String)>,
     free: &mut Option<Amounts>,
 ) -> Plans {
     let mut plans = Plans::new();
-    for (id, held) in drills {
-        for group in held.value.groups.keys() {
-            let step = held.value.drill.groups.get(group).map(|drill| drill.step);
-            if step == Some(DrillStep::Completed) {
-                continue;
-            }
-            let plan = clones::plan(context, picture, &names::drill_id(id, group), group);
-            if let (Some(_), Some(left), Ok(plan)) = (step, free.as_mut(), &plan) {
-                *left = left.saturating_sub(&plan.needs());
-            }
-            plans.insert((id.clone(), group.clone()), plan);
+    let under_way =
+        drills.iter().flat_map(|(id, held)| held.value.drill.under_way().map(|group| (id.clone(), group.clone())));
+    for key in under_way.chain(begins.cloned()) {
+        let plan = clones::plan(context, picture, &names::drill_id(&key.0, &key.1), &key.1);
+        if let (Some(left), Ok(plan), true) = (free.as_mut(), &plan, begins != Some(&key)) {
+            *left = left.saturating_sub(&plan.needs());
         }
+        plans.insert(key, plan);
     }
     plans
 }
 
-/// What all drills of this site have begun, as if they were one.
-fn running(drills: &BTreeMap<String, Versioned<RequestRecord>>) -> Vec<(String, String)> {
-    let of = |(id, held): (&String, &Versioned<RequestRecord>)| -> Vec<(String, String)> {
-        held.value.drill.under_way().map(|group| (id.clone(), group.clone())).collect()
+/// The group of a drill that may begin now: one at a look, since what is free is known only by what has begun.
+fn begins(
+    context: &Context,
+    picture: &Picture,
+    drills: &BTreeMap<String, Versioned<RequestRecord>>,
+    objects: &BTreeMap<String, Failover>,
+) -> Option<(String, String)> {
+    let with = |group: &String| {
+        let applications = picture.facts.get(group).into_iter().flat_map(|facts| &facts.applications);
+        (group.clone(), applications.filter_map(|application| application.namespace.clone()).collect())
     };
-    drills.iter().flat_map(of).collect()
-}
-
-/// Which groups of a drill may begin now.
-fn turns(
-    id: &str,
-    record: &RequestRecord,
-    plans: &Plans,
-    running: &[(String, String)],
-    most: usize,
-) -> BTreeSet<String> {
-    let environments = |id: &str, group: &str| {
-        let plan = plans.get(&(id.to_owned(), group.to_owned())).and_then(|plan| plan.as_ref().ok());
-        plan.map(Plan::environments).unwrap_or_default()
-    };
-    let mut all: BTreeMap<String, BTreeSet<String>> =
-        record.groups.keys().map(|group| (group.clone(), environments(id, group))).collect();
-    let mut drill: Drill = record.drill.clone();
-    // Those of other drills take their places under names that no group has.
-    for (other, group) in running.iter().filter(|(other, _)| other != id) {
-        if let Some(like) = drill.groups.values().next().cloned().or_else(|| Some(placeholder(record))) {
-            let key = format!("{other}/{group}");
-            all.insert(key.clone(), environments(other, group));
-            drill.groups.insert(key, GroupDrill { step: DrillStep::Cloning, ..like });
-        }
-    }
-    let mut turns = may_begin(&all, &drill, most);
-    // The same group is rehearsed once at a time.
-    turns.retain(|group| !running.iter().any(|(_, other)| other == group));
-    turns
-}
-
-fn placeholder(record: &RequestRecord) -> GroupDrill {
-    GroupDrill {
-        step: DrillStep::Cloning,
-        result: None,
-        epoch: 0,
-        began: record.at,
-        cloned: None,
-        ended: None,
-        rto_millis: None,
-        rpo_millis: None,
-        why: Vec::new(),
-        notes: Vec::new(),
-        clones: Vec::new(),
-    }
+    let running: Vec<(String, BTreeSet<String>)> =
+        drills.values().flat_map(|held| held.value.drill.under_way()).map(with).collect();
+    let open = drills.iter().filter(|(id, held)| held.value.paused_at.is_empty() && objects.contains_key(*id));
+    let mut turns = open.filter_map(|(id, held)| {
+        let record = &held.value;
+        let waiting =
+            record.groups.keys().filter(|group| !record.drill.groups.contains_key(*group)).map(with).collect();
+        let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
+        Some((id.clone(), turn(&waiting, &running, most)?))
+    });
+    turns.next()
 }
 
 /// One group of a drill.
@@ -216,6 +184,7 @@ struct Asked<'a> {
     record: &'a RequestRecord,
     group: &'a str,
     turn: bool,
+    moves: Option<&'a String>,
     deleted: bool,
 }
 
@@ -228,13 +197,20 @@ async fn one(
     plan: Option<&Result<Plan, Cause>>,
     free: Option<&Amounts>,
 ) -> Option<(String, GroupDrill)> {
-    let Asked { id, record, group, turn, deleted } = asked;
+    let Asked { id, record, group, turn, moves, deleted } = asked;
     let standing = record.drill.groups.get(group);
-    let situation = picture.situation(context, ready, group, &picture.me)?;
     let drill = names::drill_id(id, group);
+    let left = clones::left(context, &drill);
+    let Some(situation) = picture.situation(context, ready, group, &picture.me) else {
+        let epoch = record.groups.get(group).copied().unwrap_or_default();
+        match without_group(standing, epoch, left, picture.now) {
+            Next::Sweep => clones::sweep(context, &drill).await,
+            Next::Put(put) => return Some((group.to_owned(), *put)),
+            Next::Wait | Next::Prepare | Next::Clone => {}
+        }
+        return None;
+    };
     let (since, own) = context.drills.since(&drill, standing.map(|drill| drill.step), picture.now.boot);
-    let open = context.link.board().open_journals();
-    let moves = open.into_iter().find(|held| held.seen.journal.group == group).map(|held| held.seen.journal.execution);
     let rendered = plan.and_then(|plan| plan.as_ref().ok());
     let mut refused = context.drills.lock().refused.get(&drill).cloned();
     let mut wrong = Vec::new();
@@ -246,7 +222,7 @@ async fn one(
     }
     let seen = Seen {
         situation: &situation,
-        moves,
+        moves: moves.cloned(),
         abort: record.abort,
         deleted: deleted && standing.is_some(),
         turn,
@@ -255,7 +231,7 @@ async fn one(
         prepared: rendered.is_some_and(|plan| plan.prepared(&context.cluster)),
         clones: rendered.map(|plan| plan.seen(&context.cluster)).unwrap_or_default(),
         refused,
-        left: clones::left(context, &drill),
+        left,
         since,
         own,
         deadline: deadline(context, group),

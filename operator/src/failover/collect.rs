@@ -158,6 +158,7 @@ mod tests {
             ended: Some(LONG_AGO),
             outcome: Some(Outcome::Done),
             note: String::new(),
+            facts: tandem_core::failover::Facts::default(),
         }];
         change(&mut journal);
         JournalHeld { seen: JournalSeen { revision: created + 5, created, journal }, since: Duration::ZERO }

@@ -27,6 +27,8 @@ pub struct FailoverConfig {
     pub scale_after_seconds: Option<u64>,
     /// For how many days the arbiter keeps what was asked for and how it went, once it is over. 0 keeps it for ever.
     pub retention_days: u32,
+    /// For how many days the arbiter keeps the reports on failovers, from when they were written last.
+    pub report_retention_days: u32,
     /// How often a site says how its groups' data stands, in seconds, 1 at least. An automatic failover cannot keep an RPO
     /// that is shorter than 0.7 `T` and this.
     pub report_seconds: u64,
@@ -43,6 +45,7 @@ impl Default for FailoverConfig {
             automatic_per_day: None,
             scale_after_seconds: None,
             retention_days: 30,
+            report_retention_days: 400,
             report_seconds: 2,
         }
     }

@@ -162,10 +162,8 @@ fn carry_effect(context: &Context, picture: &Picture, memory: &mut Memory, group
     tracing::info!(group, effect = effect.kind.name(), token = ?effect.token, ?answer, "called");
     context.cluster.metrics.effects.with_label_values(&[effect.kind.name(), kind(&answer)]).inc();
     let answers = memory.answers.entry(group.to_owned()).or_default();
-    // What belongs to an earlier entry is over.
-    answers.retain(|answered| answered.token >= effect.token && answered.kind != effect.kind);
     let done = matches!(answer, Answer::Done { .. });
-    answers.push(Answered { token: effect.token, kind: effect.kind, answer });
+    Answered::enter(answers, effect, answer);
     done
 }
 

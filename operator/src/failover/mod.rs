@@ -8,6 +8,7 @@
 //! - `orders` says which executions there are to be, and whose turn it is;
 //! - `picture` puts what is known together, `driver` asks the machine, `carry` sends transactions, `effects` makes calls;
 //! - `holds` brings annotations and the arbiter's holds together;
+//! - `reports` keeps a report on what has ended;
 //! - `collect` removes what is over and old;
 //! - `said` keeps what is said of each group.
 
@@ -22,6 +23,7 @@ mod holds;
 mod orders;
 mod peers;
 mod picture;
+mod reports;
 mod requests;
 mod room;
 mod said;
@@ -38,6 +40,7 @@ pub use holds::run_holds;
 pub use orders::is_automatic;
 pub use peers::{Peers, run_peers};
 pub(crate) use picture::{Picture, ReadySince, wall};
+pub use reports::run_reports;
 pub(crate) use requests::{KIND as FAILOVER, execution, resource as failovers};
 pub use requests::{run_requests, watch_requests};
 pub use said::{GroupNote, GroupNotes};

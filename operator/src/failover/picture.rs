@@ -174,6 +174,11 @@ impl Picture {
         self.holds.is_some() && self.sites.iter().all(told)
     }
 
+    /// Whether a site's heartbeats move; of this site, whether it is not fenced.
+    pub(super) fn hears(&self, site: &str) -> bool {
+        self.heard.contains(site)
+    }
+
     /// What is known of a group that would move to `target`.
     pub(crate) fn situation(
         &self,

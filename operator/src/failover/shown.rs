@@ -9,10 +9,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_arbiter::records::RequestRecord;
-use tandem_core::drill::{self, Asked};
-use tandem_core::failover::{Evidence, ExecutionKind, Journal, Reason, Side, Standing, Step, Turn, standing as stands};
+use tandem_core::drill;
+use tandem_core::failover::{Evidence, ExecutionKind, Journal, Reason, Standing, Step, Turn, standing as stands};
+use tandem_core::report::{Verdict, Wanted, loss, without_service};
 use tandem_crds::status::{ConditionValue, READY, Reason as Condition, merge};
-use tandem_crds::{FailoverPhase, FailoverStatus, FailoverWave, GroupMove, MoveStep, Why};
+use tandem_crds::{DrillReport, FailoverPhase, FailoverStatus, FailoverWave, GroupMove, MoveStep, Why};
 
 /// From this many groups on, those that went well leave their steps out: the object would become too large.
 const MANY: usize = 100;
@@ -29,17 +30,34 @@ pub(super) fn refused(id: &str, why: &Why) -> FailoverStatus {
     }
 }
 
-/// Whether nothing more will become of a request.
-pub(super) fn is_over(context: &Context, picture: &Picture, id: &str, record: &RequestRecord) -> bool {
-    if record.kind == ExecutionKind::Drill {
-        return drill::is_over(&record.groups, &record.drill);
-    }
+/// How a request stands at one moment.
+pub(super) struct Looked {
+    pub(super) journals: BTreeMap<String, JournalHeld>,
+    pub(super) order: Order,
+    pub(super) groups: Vec<GroupMove>,
+    pub(super) phase: FailoverPhase,
+    pub(super) drill: Option<DrillReport>,
+    why: Option<Why>,
+}
+
+/// How a request stands.
+pub(super) fn look(context: &Context, picture: &Picture, id: &str, record: &RequestRecord) -> Looked {
     let journals = context.link.board().execution(id);
     let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
     let order = orders::order(picture, record, &journals, most);
-    let moves: Vec<GroupMove> =
+    if record.kind == ExecutionKind::Drill {
+        let FailoverStatus { phase, groups, drill, .. } = rehearsed(id, record);
+        return Looked { journals, order, groups, phase, drill, why: None };
+    }
+    let groups: Vec<GroupMove> =
         record.groups.keys().map(|name| one(picture, record, name, journals.get(name), &order)).collect();
-    overall(record, &moves, &journals).0.ended()
+    let (phase, why) = overall(record, &groups, &journals);
+    Looked { journals, order, groups, phase, drill: None, why }
+}
+
+/// Whether nothing more will become of a request.
+pub(super) fn is_over(context: &Context, picture: &Picture, id: &str, record: &RequestRecord) -> bool {
+    look(context, picture, id, record).phase.ended()
 }
 
 /// The status of a request.
@@ -51,13 +69,9 @@ pub(super) fn status(
     standing: &FailoverStatus,
 ) -> FailoverStatus {
     if record.kind == ExecutionKind::Drill {
-        return drill::status(asked(id, record), &record.drill);
+        return rehearsed(id, record);
     }
-    let journals = context.link.board().execution(id);
-    let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
-    let order = orders::order(picture, record, &journals, most);
-    let mut groups: Vec<GroupMove> =
-        record.groups.keys().map(|name| one(picture, record, name, journals.get(name), &order)).collect();
+    let Looked { order, mut groups, phase, why, .. } = look(context, picture, id, record);
     for group in &mut groups {
         if let Some(before) = standing.groups.iter().find(|before| before.name == group.name) {
             // Figures in a reason move by themselves, and are no news.
@@ -67,16 +81,13 @@ pub(super) fn status(
             }
         }
     }
-    let (phase, why) = overall(record, &groups, &journals);
     if groups.len() > MANY {
         for group in groups.iter_mut().filter(|group| group.side.is_empty() && group.reason.is_empty()) {
             group.steps.clear();
         }
     }
-    let rto = groups
-        .iter()
-        .filter_map(|group| group.rto_seconds)
-        .fold(None, |most: Option<f64>, rto| Some(most.map_or(rto, |most| most.max(rto))));
+    let most = |of: fn(&GroupMove) -> Option<f64>| groups.iter().filter_map(of).reduce(f64::max);
+    let (rto, rpo) = (most(|group| group.rto_seconds), most(|group| group.rpo_seconds));
     let why = why.filter(|why| why.reason != standing.reason).or_else(|| {
         (!standing.reason.is_empty() && phase == standing.phase).then(|| Why {
             reason: standing.reason.clone(),
@@ -100,18 +111,17 @@ pub(super) fn status(
             .zip(&order.waves.waves)
             .map(|(number, wave)| FailoverWave { number, groups: wave.groups.clone() })
             .collect(),
-        groups,
         rto_seconds: rto,
-        // Groups have no data yet that could be lost.
-        rpo_seconds: None,
+        rpo_seconds: rpo,
+        groups,
         ..FailoverStatus::default()
     }
 }
 
-/// What a drill's request asks for.
-fn asked<'a>(id: &'a str, record: &'a RequestRecord) -> Asked<'a> {
-    let RequestRecord { from, to, groups, .. } = record;
-    Asked { id, from, to, groups, paused: !record.paused_at.is_empty() }
+/// The status of a drill.
+fn rehearsed(id: &str, record: &RequestRecord) -> FailoverStatus {
+    let RequestRecord { from, to, groups, paused_at, .. } = record;
+    drill::status(drill::Asked { id, from, to, groups, paused: !paused_at.is_empty() }, &record.drill)
 }
 
 /// Completes a status with what every status has.
@@ -154,17 +164,9 @@ fn one(
     let journal = &held.seen.journal;
     shown.step = format!("{:?}", journal.step);
     let why = match &journal.side {
-        Some(Side::Blocked { why }) => {
-            "Blocked".clone_into(&mut shown.side);
-            Some(why)
-        }
-        Some(Side::NeedsHuman { why }) => {
-            "NeedsHuman".clone_into(&mut shown.side);
-            Some(why)
-        }
-        Some(Side::Paused) => {
-            "Paused".clone_into(&mut shown.side);
-            Some(&Reason::PauseAsked)
+        Some(side) => {
+            side.name().clone_into(&mut shown.side);
+            Some(side.why())
         }
         None => journal.why.as_ref(),
     };
@@ -173,7 +175,9 @@ fn one(
     }
     shown.began = journal.evidence.first().map(|first| time(first.begun));
     shown.ended = ended(journal).map(time);
-    shown.rto_seconds = refused_for(journal, picture.facts.get(name).map(|facts| facts.policy.timing.take_over));
+    let wanted = wanted(picture, name);
+    shown.rto_seconds = without_service(journal, wanted.take_over_millis).map(seconds);
+    shown.rpo_seconds = at_most_lost(journal, &wanted);
     shown.steps = journal.evidence.iter().map(step).collect();
     shown
 }
@@ -226,18 +230,30 @@ fn ended(journal: &Journal) -> Option<Timestamp> {
     })
 }
 
-/// For how long a group was not served, by the drivers' wall clocks: from when its source closed until the target's gate
-/// opened. Of an unplanned move the beginning is not known; it lies `T` before the execution at the latest.
-fn refused_for(journal: &Journal, take_over: Option<Duration>) -> Option<f64> {
-    let open = begun(journal, Step::Redirecting)?;
-    let (closed, before) = if journal.kind == ExecutionKind::Failover {
-        (journal.evidence.first()?.begun, take_over?)
-    } else {
-        let validated = journal.evidence.iter().find(|evidence| evidence.step == Step::Validating)?.ended?;
-        (begun(journal, Step::AwaitingApproval).map_or(validated, |_| validated), Duration::ZERO)
-    };
-    let seconds = open.duration_since(closed).as_secs_f64() + before.as_secs_f64();
-    Some((seconds.max(0.0) * 1000.0).round() / 1000.0)
+/// What a group's settings ask for, as they are now.
+pub(super) fn wanted(picture: &Picture, name: &str) -> Wanted {
+    let Some(facts) = picture.facts.get(name) else { return Wanted::default() };
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).ok();
+    Wanted {
+        rto_millis: None,
+        rpo_millis: millis(facts.policy.rpo),
+        take_over_millis: millis(facts.policy.timing.take_over),
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // no move takes 2^53 ms
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+/// The most that a group may have lost, in seconds: what was promised when it was decided; `None` where nobody can tell.
+fn at_most_lost(journal: &Journal, wanted: &Wanted) -> Option<f64> {
+    let loss = loss(journal, wanted);
+    match loss.verdict {
+        Verdict::None => Some(0.0),
+        Verdict::NotMoved | Verdict::NoData | Verdict::Unknown => None,
+        Verdict::Found | Verdict::Bounded => loss.at_most_millis.map(seconds),
+    }
 }
 
 /// How the request stands as a whole, and why.
@@ -293,7 +309,7 @@ fn overall(
 mod tests {
     use super::*;
     use tandem_arbiter::records::JournalSeen;
-    use tandem_core::failover::Outcome;
+    use tandem_core::failover::{ExecutionKind, Outcome};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -324,9 +340,9 @@ mod tests {
 
     #[test]
     fn the_time_without_service_ends_where_the_gate_opens() {
-        assert_eq!(refused_for(&planned(Step::Verifying), None), Some(3.0));
+        assert_eq!(without_service(&planned(Step::Verifying), None), Some(3_000));
         let unplanned = Journal { kind: ExecutionKind::Failover, ..planned(Step::Verifying) };
-        assert_eq!(refused_for(&unplanned, Some(Duration::from_secs(10))), Some(23.0));
+        assert_eq!(without_service(&unplanned, Some(10_000)).map(seconds), Some(23.0));
     }
 
     #[test]

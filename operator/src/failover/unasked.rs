@@ -35,7 +35,11 @@ pub(super) fn requests(
     }
     for name in picture.groups.keys() {
         let Some(situation) = picture.situation(context, ready, name, &picture.me) else { continue };
-        if let Trigger::Start { execution, from, to, epoch, .. } = automatic(&situation, picture.now.boot) {
+        // Also what will begin by time alone: it would not be over while groups of the silent site are still to follow.
+        let trigger = automatic(&situation, picture.now.boot);
+        if let Trigger::Start { execution, from, to, epoch, .. } | Trigger::Soon { execution, from, to, epoch } =
+            trigger
+        {
             let asked = requests.entry(execution).or_insert_with(|| request(&from, &to, picture.now.wall));
             asked.groups.insert(name.clone(), epoch);
         }

@@ -196,7 +196,7 @@ fn moves_that_are_not_over_are_told_by_their_step() {
     assert_eq!(of(&look(), "tandem_executions"), just("step=Promoting", 1.0));
     assert_eq!(of(&look(), "tandem_executions_aside"), []);
     let why = Why::TooLong { step: Step::Promoting };
-    enter(4, planned(Step::Promoting).with_side(Some(Side::NeedsHuman { why })));
+    enter(4, planned(Step::Promoting).with_side(Some(Side::NeedsHuman { why }), Timestamp::UNIX_EPOCH));
     assert_eq!(of(&look(), "tandem_executions_aside"), just("side=NeedsHuman", 1.0));
     enter(5, Journal { over: true, ..planned(Step::Completed) });
     assert_eq!((of(&look(), "tandem_executions"), of(&look(), "tandem_executions_aside")), (vec![], vec![]));
@@ -208,7 +208,7 @@ fn steps_and_moves_are_timed_once_when_they_end() {
     let (promoting, verifying, completed) =
         (planned(Step::Promoting), planned(Step::Verifying), planned(Step::Completed));
     metrics.moved(&promoting, &verifying);
-    metrics.moved(&verifying, &verifying.with_side(None));
+    metrics.moved(&verifying, &verifying.with_side(None, Timestamp::UNIX_EPOCH));
     metrics.moved(&verifying, &completed);
     let resyncing = completed.advanced(Step::Resyncing, Outcome::Done, "", Timestamp::from_second(90).unwrap());
     metrics.moved(&completed, &resyncing);

@@ -1,4 +1,6 @@
 //! `Hook`: a service of the group's own, spoken to over HTTPS as docs/hooks.md has it.
+//!
+//! [`Service`] is what speaks that contract, whoever answers it: the agents beside PostgreSQL do too, and say more.
 
 use super::https::{Https, Unusable};
 use super::{CallError, Called, Provider};
@@ -9,9 +11,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
 use http_body_util::Full;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tandem_arbiter::hooks::{Call, Order, Seen, State};
-use tandem_crds::HookSite;
 
 /// How long a call may take where the settings say nothing.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,9 +43,9 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// A group's service at this site.
+/// Somebody who answers the contract.
 #[derive(Debug)]
-pub(super) struct Hook {
+pub(super) struct Service {
     base: String,
     https: Https,
     authorization: Option<HeaderValue>,
@@ -56,9 +58,23 @@ struct Failure {
     error: String,
 }
 
-impl Hook {
-    /// The service that the settings name, with these credentials.
-    pub(super) fn new(site: &HookSite, timeout: Option<i64>, credentials: Credentials) -> Result<Self, Unusable> {
+/// What was answered to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered<T> {
+    /// It is carried out, and this is how it stands.
+    Done(T),
+    /// It is being carried out.
+    UnderWay,
+}
+
+impl Service {
+    /// The service at this address, which these authorities vouch for; it is shown these credentials.
+    pub(super) fn new(
+        url: &str,
+        ca_bundle: &str,
+        timeout: Option<i64>,
+        credentials: Credentials,
+    ) -> Result<Self, Unusable> {
         let timeout = timeout.and_then(|n| u64::try_from(n).ok()).map_or(TIMEOUT, Duration::from_secs);
         let (shown, authorization) = match &credentials {
             Credentials::Certificate { chain, key } => (Some((chain.as_slice(), key.as_slice())), None),
@@ -69,8 +85,8 @@ impl Hook {
                 (None, Some(value))
             }
         };
-        let https = Https::new(site.ca_bundle.as_bytes(), shown, timeout)?;
-        Ok(Self { base: site.url.trim_end_matches('/').to_owned(), https, authorization, credentials })
+        let https = Https::new(ca_bundle.as_bytes(), shown, timeout)?;
+        Ok(Self { base: url.trim_end_matches('/').to_owned(), https, authorization, credentials })
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<(u16, Bytes), CallError> {
@@ -82,7 +98,7 @@ impl Hook {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::new(Bytes::from(body.unwrap_or_default())));
-        let request = request.map_err(|_| CallError::Failed("spec.hook has a url that is none".to_owned()))?;
+        let request = request.map_err(|_| CallError::Failed("the address is no URL".to_owned()))?;
         self.https.send(request).await.map_err(|error| CallError::Failed(self.harmless(&error.to_string())))
     }
 
@@ -104,39 +120,53 @@ impl Hook {
         let cause = said.map_or_else(|_| format!("status {status}"), |said| format!("status {status}: {said}"));
         CallError::Failed(self.harmless(&cause))
     }
+
+    /// How the data stands, as it says.
+    pub(super) async fn state<T: DeserializeOwned>(&self) -> Result<T, CallError> {
+        let (status, body) = self.send(Method::GET, "state", None).await?;
+        if status != 200 {
+            return Err(self.failed(status, &body));
+        }
+        read(status, &body)
+    }
+
+    /// Asks it to carry out a call.
+    pub(super) async fn call<T: DeserializeOwned>(&self, call: Call, order: &Order) -> Result<Answered<T>, CallError> {
+        let body = serde_json::to_vec(order).map_err(|error| CallError::Failed(error.to_string()))?;
+        let (status, body) = self.send(Method::POST, call.name(), Some(body)).await?;
+        match status {
+            200 => Ok(Answered::Done(read(status, &body)?)),
+            202 => Ok(Answered::UnderWay),
+            409 => match serde_json::from_slice::<Seen>(&body) {
+                Ok(Seen { seen }) if seen > order.token => Err(CallError::Refused(seen)),
+                _ => Err(CallError::Failed("it answered 409 and named no higher token".to_owned())),
+            },
+            _ => Err(self.failed(status, &body)),
+        }
+    }
 }
 
-fn read(status: u16, body: &[u8]) -> Result<State, CallError> {
+fn read<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, CallError> {
     // What does not fit is not repeated: it is somebody else's text.
     serde_json::from_slice(body)
         .map_err(|_| CallError::Failed(format!("the answer {status} is not as docs/hooks.md has it")))
 }
 
+/// A group's service at this site.
+#[derive(Debug)]
+pub(super) struct Hook(pub(super) Service);
+
 impl Provider for Hook {
     fn state(&self) -> BoxFuture<'_, Result<State, CallError>> {
-        async move {
-            let (status, body) = self.send(Method::GET, "state", None).await?;
-            if status != 200 {
-                return Err(self.failed(status, &body));
-            }
-            read(status, &body)
-        }
-        .boxed()
+        self.0.state().boxed()
     }
 
     fn call<'a>(&'a self, call: Call, order: &'a Order) -> BoxFuture<'a, Result<Called, CallError>> {
         async move {
-            let body = serde_json::to_vec(order).map_err(|error| CallError::Failed(error.to_string()))?;
-            let (status, body) = self.send(Method::POST, call.name(), Some(body)).await?;
-            match status {
-                200 => Ok(Called::Done(read(status, &body)?)),
-                202 => Ok(Called::UnderWay),
-                409 => match serde_json::from_slice::<Seen>(&body) {
-                    Ok(Seen { seen }) if seen > order.token => Err(CallError::Refused(seen)),
-                    _ => Err(CallError::Failed("it answered 409 and named no higher token".to_owned())),
-                },
-                _ => Err(self.failed(status, &body)),
-            }
+            Ok(match self.0.call(call, order).await? {
+                Answered::Done(state) => Called::Done(state),
+                Answered::UnderWay => Called::UnderWay,
+            })
         }
         .boxed()
     }

@@ -1,7 +1,7 @@
 //! State providers: what moves a group's data at this site.
 //!
 //! One trait, [`Provider`]. A group with provider `None` has none, and whatever concerns its data is done as soon as it is asked
-//! for; `Hook` speaks to a service of the group's own. [`Providers`] holds one for each group with what was last heard of it and
+//! for; `Hook` speaks to a service of the group's own, `Patroni` to the agents beside PostgreSQL. [`Providers`] holds one for each group with what was last heard of it and
 //! the calls under way, in memory, so that a fence needs nobody else:
 //!
 //! - `run` looks at every service, says what it found to gate and arbiter, and reads Secrets (`credentials`);
@@ -13,6 +13,7 @@ mod credentials;
 mod fence;
 mod hook;
 mod https;
+mod patroni;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -129,6 +130,7 @@ pub fn data(state: &State, seen: Duration) -> Data {
         lag: state.lag_millis.map(Duration::from_millis),
         synchronous: state.synchronous,
         since: seen.saturating_sub(state.lag_age()),
+        dropped: state.dropped,
     }
 }
 

@@ -231,8 +231,8 @@ pub async fn run_providers(context: Context) {
 /// The groups that have data which a service moves.
 fn with_data(context: &Context) -> BTreeMap<String, FailoverGroupSpec> {
     context.index.with_world(|world| {
-        let hooks = world.groups.iter().filter(|(_, group)| group.spec.provider == StateProvider::Hook);
-        hooks.map(|(name, group)| (name.clone(), group.spec.clone())).collect()
+        let with = world.groups.iter().filter(|(_, group)| group.spec.provider != StateProvider::None);
+        with.map(|(name, group)| (name.clone(), group.spec.clone())).collect()
     })
 }
 

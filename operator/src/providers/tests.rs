@@ -1,5 +1,6 @@
 use super::calls::Leave;
-use super::hook::{Credentials, Hook};
+use super::hook::{Credentials, Hook, Service};
+use super::patroni::Patroni;
 use super::*;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
@@ -18,7 +19,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tandem_core::failover::{Effect, EffectKind};
-use tandem_crds::HookSite;
+use tandem_crds::{HookSite, PatroniSite};
 
 fn token(epoch: u64, step: u32) -> Token {
     Token { generation: 1, epoch, execution: 7, step }
@@ -88,6 +89,10 @@ fn bearer() -> Credentials {
     Credentials::Token(SECRET.to_owned())
 }
 
+fn speak(site: &HookSite, timeout: Option<i64>, credentials: Credentials) -> Result<Service, https::Unusable> {
+    Service::new(&site.url, &site.ca_bundle, timeout, credentials)
+}
+
 /// A service that takes calls by their token's step: what it answers, and what it was asked.
 fn service(asked: Arc<Mutex<Vec<Order>>>) -> Router {
     async fn call(
@@ -123,7 +128,7 @@ fn service(asked: Arc<Mutex<Vec<Order>>>) -> Router {
 async fn each_answer_means_what_the_contract_says() {
     let (pki, asked) = (Pki::new(), Arc::<Mutex<Vec<Order>>>::default());
     let address = pki.serve(service(Arc::clone(&asked)), None).await;
-    let hook = Hook::new(&pki.site(address), Some(1), bearer()).unwrap();
+    let hook = Hook(speak(&pki.site(address), Some(1), bearer()).unwrap());
     let state = hook.state().await.unwrap();
     assert_eq!((state.role, state.position, state.lag_millis), (Role::Active, Some(3), None));
     let call = async |step| hook.call(Call::Quiesce, &order(token(5, step))).await;
@@ -150,7 +155,7 @@ async fn certificates_are_verified_on_both_sides() {
     let with = |signed: &Pki, site: &HookSite| {
         let (chain, key) = signed.issue();
         let credentials = Credentials::Certificate { chain: chain.into_bytes(), key: key.into_bytes() };
-        Hook::new(site, Some(5), credentials).unwrap()
+        Hook(speak(site, Some(5), credentials).unwrap())
     };
     let site = pki.site(address);
     assert!(with(&clients, &site).state().await.is_ok());
@@ -163,9 +168,91 @@ async fn certificates_are_verified_on_both_sides() {
 fn what_is_no_certificate_is_of_no_use_and_not_repeated() {
     let site = HookSite { ca_bundle: Pki::new().ca.pem(), ..HookSite::default() };
     let credentials = Credentials::Certificate { chain: b"s3cret".to_vec(), key: b"s3cret".to_vec() };
-    let error = Hook::new(&site, None, credentials).unwrap_err();
+    let error = speak(&site, None, credentials).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
-    assert!(Hook::new(&HookSite { ca_bundle: "none".to_owned(), ..site }, None, bearer()).is_err());
+    assert!(speak(&HookSite { ca_bundle: "none".to_owned(), ..site }, None, bearer()).is_err());
+}
+
+/// What an agent beside a member answers to everything, and which calls it was sent.
+#[derive(Clone, Debug)]
+struct Beside {
+    status: u16,
+    body: serde_json::Value,
+    asked: Arc<Mutex<Vec<Order>>>,
+}
+
+fn beside(status: u16, body: serde_json::Value) -> Beside {
+    Beside { status, body, asked: Arc::default() }
+}
+
+fn member(leader: bool, role: &str, position: u64) -> Beside {
+    beside(200, json!({"leader": leader, "role": role, "position": position, "token": token(5, 1), "timeline": 3}))
+}
+
+/// PostgreSQL with an agent like each of these; `None` is one whose machine is gone.
+async fn patroni(pki: &Pki, agents: &[Option<Beside>]) -> Patroni {
+    async fn answer(Shared(agent): Shared<Beside>, order: Option<Json<Order>>) -> Response {
+        agent.asked.lock().unwrap().extend(order.map(|Json(order)| order));
+        (StatusCode::from_u16(agent.status).unwrap(), Json(agent.body)).into_response()
+    }
+    let mut members = Vec::new();
+    for agent in agents {
+        let address = match agent {
+            Some(agent) => {
+                let routes = Router::new().route("/v1/{call}", get(answer).post(answer)).with_state(agent.clone());
+                pki.serve(routes, None).await
+            }
+            None => SocketAddr::from(([127, 0, 0, 1], 1)),
+        };
+        members.push(format!("https://localhost:{}/v1", address.port()));
+    }
+    let site = PatroniSite { site: "dc-a".to_owned(), members, ca_bundle: pki.ca.pem(), ..PatroniSite::default() };
+    Patroni::new(&site, Some(5), &bearer()).unwrap()
+}
+
+#[tokio::test]
+async fn of_several_members_the_one_that_leads_speaks_for_the_site() {
+    let pki = Pki::new();
+    let (follows, leads) = (member(false, "Standby", 40), member(true, "Active", 41));
+    let database = patroni(&pki, &[Some(follows.clone()), Some(leads.clone()), None]).await;
+    assert_eq!(database.state().await.unwrap().position, Some(41), "a machine that is gone stops nobody");
+    let Ok(Called::Done(state)) = database.call(Call::Quiesce, &order(token(5, 1))).await else { panic!() };
+    assert_eq!((state.role, state.position), (Role::Active, Some(41)));
+    // The one that only follows has to have seen the token as well, whoever answered first.
+    let patience = tokio::time::timeout(Duration::from_secs(5), async {
+        while follows.asked.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    });
+    patience.await.expect("every member is told");
+    assert_eq!(*follows.asked.lock().unwrap(), *leads.asked.lock().unwrap());
+}
+
+#[tokio::test]
+async fn where_no_member_leads_nothing_is_known_and_only_a_fence_is_done() {
+    let pki = Pki::new();
+    let follows = || Some(member(false, "Standby", 40));
+    let database = patroni(&pki, &[follows(), follows()]).await;
+    let state = database.state().await.unwrap();
+    assert_eq!((state.role, state.position, state.token), (Role::Unknown, None, token(5, 1)));
+    let call = async |database: &Patroni, call| database.call(call, &order(token(5, 1))).await;
+    assert_eq!(call(&database, Call::Promote).await, Ok(Called::UnderWay), "somebody will lead");
+    assert!(matches!(call(&database, Call::Fence).await, Ok(Called::Done(_))), "every member is cut off");
+    let database = patroni(&pki, &[follows(), None]).await;
+    assert!(matches!(call(&database, Call::Fence).await, Err(CallError::Failed(_))), "one may lead, unseen");
+    assert!(patroni(&pki, &[None, None]).await.state().await.is_err());
+}
+
+#[tokio::test]
+async fn one_member_that_has_seen_more_refuses_for_all() {
+    let pki = Pki::new();
+    let newer = beside(409, json!({"seen": token(9, 0)}));
+    let working = beside(202, json!({"leader": true, "role": "Quiesced"}));
+    let database = patroni(&pki, &[Some(working.clone()), Some(newer)]).await;
+    let answer = database.call(Call::Demote, &order(token(5, 1))).await;
+    assert_eq!(answer, Err(CallError::Refused(token(9, 0))));
+    let database = patroni(&pki, &[Some(working), Some(beside(500, json!({"error": "no disk"})))]).await;
+    assert_eq!(database.call(Call::Demote, &order(token(5, 1))).await, Ok(Called::UnderWay));
 }
 
 /// A provider that answers what it was given, in turn; and then never.
@@ -232,8 +319,8 @@ fn state(role: Role, position: u64) -> State {
         position: Some(position),
         lag_millis: Some(500),
         lag_age_millis: 250,
-        synchronous: false,
         token: token(5, 1),
+        ..State::default()
     }
 }
 

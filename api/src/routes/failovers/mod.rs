@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod create;
 pub(crate) mod events;
 pub(crate) mod plan;
+pub(crate) mod report;
 mod writing;
 
 use super::extract::{Named, Pairs, find};

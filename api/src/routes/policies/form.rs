@@ -14,18 +14,21 @@ use tandem_core::policy::{STYLE, difference_page, document_page};
 const LONGEST: usize = 1_024;
 
 /// The page has one style and nothing else; it is allowed by its hash.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes()));
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| only(STYLE));
+
+/// What a page may do that has this style and nothing else.
+pub(in crate::routes) fn only(style: &str) -> HeaderValue {
+    let hash = STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, style.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     // Base64 and our own text: always a header's value.
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-});
+}
 
 /// A form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::routes) enum Form {
     /// YAML (RFC 9512).
     Yaml,
     /// One page.
@@ -49,7 +52,7 @@ impl Form {
     }
 
     /// The one of this name.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(in crate::routes) fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().position(|known| *known == name).map(|n| Self::ALL[n])
     }
 
@@ -58,20 +61,31 @@ impl Form {
     /// # Errors
     /// [`Problem::NotAcceptable`] where none is.
     pub(super) fn wanted(headers: &HeaderMap) -> Result<Self, Problem> {
+        Self::wanted_of(&Self::ALL, headers)
+    }
+
+    /// The same among some, the first where nothing is said.
+    ///
+    /// # Errors
+    /// As [`Form::wanted`].
+    pub(in crate::routes) fn wanted_of<const N: usize>(
+        forms: &[Self; N],
+        headers: &HeaderMap,
+    ) -> Result<Self, Problem> {
         let all: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
         let text = all.join(",");
         if text.trim().is_empty() || text.len() > LONGEST {
-            return Ok(Self::Yaml);
+            return Ok(forms[0]);
         }
         let ranges: Vec<(String, f32)> = text.split(',').map(range).collect();
         let mut best = None;
-        for form in Self::ALL {
+        for form in *forms {
             let weight = weight(form.media_type(), &ranges);
             if weight > best.map_or(0.0, |(_, before)| before) {
                 best = Some((form, weight));
             }
         }
-        let known = || Self::ALL.map(Self::media_type).to_vec();
+        let known = || forms.map(Self::media_type).to_vec();
         best.map(|(form, _)| form).ok_or_else(|| Problem::NotAcceptable { known: known() })
     }
 

@@ -1,7 +1,7 @@
 //! `/v1/security/policies`: every rule in force for a unit or an environment, as one document.
 
 mod asked;
-mod form;
+pub(super) mod form;
 mod gather;
 
 use super::extract::{Pairs, find};

@@ -69,6 +69,9 @@ impl Coordination for Remembering {
     fn asked<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RequestRecord>> {
         self.rest.asked(id)
     }
+    fn report<'a>(&'a self, execution: &'a str) -> Answer<'a, Option<Value>> {
+        self.rest.report(execution)
+    }
     fn versions<'a>(&'a self, key: &'a ObjectKey) -> Answer<'a, Vec<Versioned<Version>>> {
         let found = self.history.get(key).cloned().unwrap_or_default();
         async { Ok(found) }.boxed()

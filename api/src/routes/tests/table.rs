@@ -40,6 +40,7 @@ const AUTHORISATION: [(&str, &str, [u16; 6]); 44] = [
     ("post", "/v1/failovers/plan", [401, 403, 403, 200, 200, 200]),
     ("get", "/v1/failovers/{name}", [401, 404, 404, 200, 200, 200]),
     ("get", "/v1/failovers/{name}/events", [401, 404, 404, 200, 200, 200]),
+    ("get", "/v1/failovers/{name}/report", [401, 404, 404, 409, 409, 409]),
     ("post", "/v1/failovers/{name}/approvals", [401, 404, 404, 202, 403, 403]),
     ("post", "/v1/failovers/{name}/pause", [401, 404, 404, 202, 403, 403]),
     ("post", "/v1/failovers/{name}/resume", [401, 404, 404, 202, 403, 403]),

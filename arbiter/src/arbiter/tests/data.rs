@@ -12,8 +12,7 @@ fn standby(position: u64) -> DataRecord {
         position: Some(position),
         lag_millis: Some(0),
         lag_age_millis: 20,
-        synchronous: false,
-        token: Token::default(),
+        ..State::default()
     };
     DataRecord { state: Some(state), trouble: None }
 }

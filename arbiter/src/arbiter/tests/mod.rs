@@ -8,6 +8,7 @@ mod moves;
 mod operations;
 mod pending;
 mod promises;
+mod reports;
 mod versions;
 
 use std::collections::BTreeMap;

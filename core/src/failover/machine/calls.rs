@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Action, Answer, Decision, Effect, EffectKind, Reason};
+use super::super::{Action, Answer, Answered, Decision, Effect, EffectKind, Failures, Reason};
 use super::At;
 
 /// For how long a call that failed is left alone.
@@ -10,31 +10,49 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// What became of the calls of one entry.
 pub(super) enum Calls {
-    /// All are done: what was seen, in one line, and the last position that an answer gave.
-    Done(String, Option<u64>),
+    /// All are done.
+    Done(Heard),
     /// The decision goes on calling, or waits.
     Open,
+}
+
+/// What calls were answered.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// What was seen, in one line.
+    pub(super) note: String,
+    /// The last position that an answer gave.
+    pub(super) position: Option<u64>,
+    /// Those that failed before.
+    pub(super) failures: Option<Failures>,
+    /// Whether there was anything to call.
+    pub(super) called: bool,
 }
 
 /// Calls whatever of `kinds` is not done under the present token, in order: none before the one ahead of it is done.
 pub(super) fn decide(at: At<'_>, kinds: &[EffectKind], because: Reason) -> (Decision, Calls) {
     let token = at.token();
     let mut notes: Vec<&str> = Vec::new();
-    let mut last = None;
+    let mut heard = Heard { called: !kinds.is_empty(), ..Heard::default() };
     // A deadline that has passed would wake for ever.
     let wake = at.deadline().filter(|deadline| *deadline > at.now.boot);
     for kind in kinds {
-        let answer = at.seen.answers.iter().rfind(|a| a.kind == *kind && a.token == token).map(|a| &a.answer);
+        let answered = at.seen.answers.iter().rfind(|a| a.kind == *kind && a.token == token);
         let call = Decision {
             next: None,
             actions: vec![Action::Effect(Effect { kind: *kind, token })],
             because: because.clone(),
             wake,
         };
-        let decision = match answer {
+        let decision = match answered.map(|answered| &answered.answer) {
             Some(Answer::Done { note, position }) => {
-                last = position.or(last);
+                heard.position = position.or(heard.position);
                 notes.extend((!note.is_empty()).then_some(note.as_str()));
+                if let Some(Answered { failures, .. }) = answered.filter(|answered| answered.failures.count > 0) {
+                    let before = heard.failures.map_or(0, |failures| failures.count);
+                    heard.failures =
+                        Some(Failures { count: failures.count.saturating_add(before), ..failures.clone() });
+                }
                 continue;
             }
             None => call,
@@ -53,7 +71,8 @@ pub(super) fn decide(at: At<'_>, kinds: &[EffectKind], because: Reason) -> (Deci
         };
         return (decision, Calls::Open);
     }
-    (Decision::idle(because), Calls::Done(notes.join("; "), last))
+    heard.note = notes.join("; ");
+    (Decision::idle(because), Calls::Done(heard))
 }
 
 impl EffectKind {

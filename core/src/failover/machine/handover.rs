@@ -51,6 +51,8 @@ pub(super) fn claim(at: At<'_>) -> Decision {
     if !at.seen.release_seen && at.now.boot < certain {
         return Decision::idle(Reason::ReleaseNotSeen { site: journal.from.clone() }).waking(Some(certain));
     }
-    let next = journal.advanced(Step::EpochCommitted, Outcome::Done, "", at.now.wall);
+    let next = journal
+        .advanced(Step::EpochCommitted, Outcome::Done, "", at.now.wall)
+        .knowing(Step::EpochCommitted, |facts| facts.release_seen = Some(at.seen.release_seen));
     Decision::transact(Transaction::ClaimRelease, next, Reason::Going { step: Step::Fencing })
 }

@@ -13,6 +13,7 @@
 
 mod calls;
 mod handover;
+mod known;
 mod source;
 mod target;
 mod unplanned;
@@ -246,7 +247,7 @@ impl At<'_> {
             let next = journal.advanced(Step::AwaitingApproval, Outcome::Done, "", self.now.wall);
             Decision::transact(Transaction::PutJournal, next, lacking)
         } else if journal.side.is_some() {
-            Decision::transact(Transaction::PutJournal, journal.with_side(None), lacking)
+            Decision::transact(Transaction::PutJournal, journal.with_side(None, self.now.wall), lacking)
         } else {
             Decision::idle(lacking)
         })
@@ -269,7 +270,11 @@ impl At<'_> {
             _ => false,
         };
         if !same {
-            return Decision::transact(Transaction::PutJournal, self.journal.with_side(Some(side)), because);
+            return Decision::transact(
+                Transaction::PutJournal,
+                self.journal.with_side(Some(side), self.now.wall),
+                because,
+            );
         }
         match side {
             Side::NeedsHuman { why } => Decision::idle(because).alarming(why),

@@ -1,6 +1,6 @@
 //! The source's part of a planned move, up to the release; and its way back.
 
-use super::super::{Decision, EffectKind, Journal, Outcome, Reason, Side, Step, Transaction};
+use super::super::{Decision, EffectKind, Journal, Outcome, Reason, Side, Step, Stood, Transaction};
 use super::At;
 use super::calls::{self, Calls};
 
@@ -20,12 +20,17 @@ pub(super) fn drive(at: At<'_>) -> Decision {
 /// Takes the group for this execution. From here on the gate answers 503.
 fn begin(at: At<'_>) -> Decision {
     let (journal, wall) = (at.journal, at.now.wall);
+    let looking = journal.step;
     let next = if at.has_data() {
         journal.advanced(Step::Quiescing, Outcome::Done, "", wall)
     } else {
         let skipped = [Step::Quiescing, Step::FinalSync, Step::Demoting];
         journal.advanced(Step::Fencing, Outcome::Done, "", wall).skipped(&skipped, Outcome::SkippedNoData, wall)
     };
+    let next = next.knowing(looking, |facts| {
+        at.approved(facts);
+        at.reports(facts);
+    });
     Decision::transact(Transaction::Begin, next, Reason::Going { step: Step::Validating })
 }
 
@@ -59,17 +64,21 @@ fn forward(at: At<'_>) -> Decision {
         _ => (&[], Step::EpochCommitted),
     };
     let (decision, answer) = calls::decide(at, calls, Reason::Going { step });
-    let Calls::Done(note, position) = answer else { return decision };
-    if step == Step::FinalSync && !target_has_everything(at, position) {
+    let Calls::Done(heard) = answer else { return decision };
+    if step == Step::FinalSync && !target_has_everything(at, heard.position) {
         return Decision::idle(Reason::TargetBehind { site: at.journal.to.clone() }).waking(at.deadline());
     }
     if step == Step::Fencing {
         // The proof goes into the release itself, so that a released group always has it.
-        let note = if at.has_data() { note } else { "no data; gate closed".to_owned() };
-        let proven = at.journal.ended(Outcome::Done, &note, at.now.wall);
+        let note = if at.has_data() { &heard.note } else { "no data; gate closed" };
+        let proven = at.journal.ended(Outcome::Done, note, at.now.wall).knowing(step, |facts| at.heard(facts, &heard));
         return Decision::transact(Transaction::Release, proven, Reason::Going { step });
     }
-    let next = at.journal.advanced(next, Outcome::Done, &note, at.now.wall);
+    let next = at.journal.advanced(next, Outcome::Done, &heard.note, at.now.wall).knowing(step, |facts| {
+        at.reports(facts);
+        facts.source = heard.position.map(Stood::answered).or(facts.source);
+        at.heard(facts, &heard);
+    });
     Decision::transact(Transaction::PutJournal, next, Reason::Going { step })
 }
 
@@ -99,8 +108,9 @@ pub(super) fn restore(at: At<'_>) -> Decision {
         if at.has_data() { &[EffectKind::Resume, EffectKind::ScaleActive] } else { &[EffectKind::ScaleActive] };
     let (decision, answer) = calls::decide(at, calls, why.clone());
     match answer {
-        Calls::Done(..) => {
+        Calls::Done(heard) => {
             let over = journal.closed(Outcome::Done, at.now.wall);
+            let over = over.knowing(Step::RolledBack, |facts| at.heard(facts, &heard));
             let ours = at.seen.situation.record.execution.as_deref() == Some(journal.execution.as_str());
             let transaction = if ours { Transaction::End } else { Transaction::PutJournal };
             Decision::transact(transaction, over, why)

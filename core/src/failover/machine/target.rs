@@ -1,6 +1,6 @@
 //! After the epoch is committed: the target holds the group and drives; the former source lets go for good.
 
-use super::super::{Decision, EffectKind, Outcome, Reason, Role, Side, Step, Transaction};
+use super::super::{Decision, EffectKind, Outcome, Reason, Role, Side, Step, Stood, Transaction};
 use super::At;
 use super::calls::{self, Calls};
 use super::source::calls_for_help;
@@ -52,8 +52,11 @@ fn forward(at: At<'_>) -> Decision {
     let (decision, answer) = calls::decide(at, calls, Reason::Going { step });
     match answer {
         Calls::Open => calls_for_help(at, decision),
-        Calls::Done(note, _) => {
-            let next = at.journal.advanced(next, Outcome::Done, &note, at.now.wall);
+        Calls::Done(heard) => {
+            let next = at.journal.advanced(next, Outcome::Done, &heard.note, at.now.wall).knowing(step, |facts| {
+                facts.target = heard.position.map(Stood::answered);
+                at.heard(facts, &heard);
+            });
             let end = step == Step::Verifying;
             let transaction = if end { Transaction::End } else { Transaction::PutJournal };
             Decision::transact(transaction, next, Reason::Going { step })
@@ -71,6 +74,7 @@ fn resyncing(at: At<'_>) -> Decision {
     let follows = s.data(from).is_some_and(|data| data.role == Role::Standby && data.lag.is_some());
     if s.ready(from) && (follows || !at.has_data()) {
         let next = at.journal.advanced(Step::Protected, Outcome::Done, "", at.now.wall);
+        let next = next.knowing(Step::Resyncing, |facts| at.returned(facts));
         let mut next = next.closed(Outcome::Done, at.now.wall);
         next.entry = at.journal.entry.saturating_add(1);
         return Decision::transact(Transaction::PutJournal, next, Reason::Going { step: Step::Resyncing });

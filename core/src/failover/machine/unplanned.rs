@@ -34,7 +34,9 @@ pub(super) fn drive(at: At<'_>) -> Decision {
                 at.now.boot.saturating_sub(silence.since).as_secs(),
                 at.seen.situation.policy.timing.fence_after().as_secs(),
             );
-            let next = journal.advanced(Step::EpochCommitted, Outcome::Done, &proof, wall);
+            let next = journal
+                .advanced(Step::EpochCommitted, Outcome::Done, &proof, wall)
+                .knowing(Step::Fencing, |facts| at.decided(facts, silence));
             let automatic = at.seen.request.automatic.is_some();
             Decision::transact(Transaction::TakeOver { watched: silence.newest, automatic }, next, going)
         }

@@ -75,7 +75,9 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::SecretMissing { site, secret } => {
             format!("站点 {site} 缺少 Secret {secret} 或其不可用，请在该站点创建")
         }
-        Reason::NoEndpoint { site } => format!("spec.hook 未给出站点 {site} 的服务，请补充 spec.hook.sites"),
+        Reason::NoEndpoint { site } => {
+            format!("数据提供者的设置未给出站点 {site}，请补充 spec.hook.sites 或 spec.patroni.sites")
+        }
         Reason::ProviderSilent { site, why } => format!("站点 {site} 的数据服务未正常应答：{why}"),
         Reason::BelowFloor { field, seconds, least } => format!("{field} 为 {seconds} 秒，请设为 {least} 秒或以上"),
         Reason::AboveCeiling { field, value, most } => format!("{field} 为 {value}，请设为 {most} 或以下"),

@@ -95,7 +95,9 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::SecretMissing { site, secret } => {
             format!("the Secret {secret} is missing or cannot be used at {site}; create it there")
         }
-        Reason::NoEndpoint { site } => format!("spec.hook names no service at {site}; add it to spec.hook.sites"),
+        Reason::NoEndpoint { site } => {
+            format!("the provider's settings name nothing at {site}; add it to spec.hook.sites, or spec.patroni.sites")
+        }
         Reason::ProviderSilent { site, why } => {
             format!("the data service at {site} does not answer as it should: {why}")
         }

@@ -6,7 +6,14 @@ use super::toy::s;
 use crate::failover::*;
 
 fn report(lag: u64, since: u64) -> Data {
-    Data { role: Role::Standby, position: Some(1), lag: Some(s(lag)), synchronous: false, since: s(since) }
+    Data {
+        role: Role::Standby,
+        position: Some(1),
+        lag: Some(s(lag)),
+        synchronous: false,
+        since: s(since),
+        dropped: None,
+    }
 }
 
 fn exposed(report: Option<&Data>, silent: Option<u64>, now: u64) -> Exposure {

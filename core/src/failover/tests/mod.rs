@@ -1,5 +1,6 @@
 mod admission;
 mod crashes;
+mod facts;
 mod faults;
 mod guards;
 mod order;

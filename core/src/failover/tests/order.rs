@@ -139,6 +139,9 @@ fn a_failover_begins_by_itself_when_every_condition_is_met_and_says_which_is_not
         change(&mut situation);
         match automatic(&situation, now) {
             Trigger::Not(why) => why.iter().map(Reason::code).collect::<Vec<_>>(),
+            Trigger::Soon { execution, .. } => {
+                vec![if execution == format!("auto-{A}-11") { "Soon" } else { "another" }]
+            }
             Trigger::Start { .. } => Vec::new(),
         }
     };
@@ -149,7 +152,12 @@ fn a_failover_begins_by_itself_when_every_condition_is_met_and_says_which_is_not
     assert_eq!(why(&|x| x.me = A.into()), ["HeldHere"]);
     assert_eq!(why(&|x| x.silence = None), ["HolderUnwatched"]);
     assert_eq!(why(&|x| x.silence.as_mut().unwrap().since = now - s(9)), ["HolderAlive"]);
-    assert_eq!(why(&|x| x.sites.get_mut(B).unwrap().ready_since = Some(now - s(599))), ["NotReadyLongEnough"]);
+    assert_eq!(why(&|x| x.sites.get_mut(B).unwrap().ready_since = Some(now - s(599))), ["Soon"]);
+    let late = |x: &mut Situation| {
+        x.sites.get_mut(B).unwrap().ready_since = Some(now - s(599));
+        x.hold = Some("all".into());
+    };
+    assert_eq!(why(&late), ["Held", "NotReadyLongEnough"], "time alone does not bring it");
     assert_eq!(why(&|x| x.sites.get_mut(B).unwrap().ready_since = None), ["TargetNotReady"]);
     assert_eq!(why(&|x| x.sites.get_mut(B).unwrap().room = Some(false)), ["NoRoom"]);
     assert_eq!(why(&|x| x.sites.get_mut(B).unwrap().data = None), ["RpoUnknown"]);

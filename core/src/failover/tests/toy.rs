@@ -37,6 +37,8 @@ pub(super) struct Place {
     /// Its data does not get what the other site writes.
     pub(super) stalled: bool,
     beat: (i64, Duration),
+    /// What it says that it dropped to follow.
+    pub(super) dropped: Option<Dropped>,
     reported: Data,
     memory: Memory,
 }
@@ -109,7 +111,15 @@ impl World {
             drill: false,
             stalled: false,
             beat: (1, now),
-            reported: Data { role, position: Some(100), lag: Some(s(0)), synchronous: false, since: now },
+            dropped: None,
+            reported: Data {
+                role,
+                position: Some(100),
+                lag: Some(s(0)),
+                synchronous: false,
+                since: now,
+                dropped: None,
+            },
             memory: Memory::empty(s(0), &arbiter),
         };
         let sites = BTreeMap::from([(A, place(Role::Active)), (B, place(Role::Standby))]);
@@ -208,7 +218,8 @@ impl World {
                     (role, _) => ((role == Role::Standby).then_some(s(0)), now),
                 };
                 let position = Some(place.position);
-                place.reported = Data { role: place.role, position, lag, synchronous: false, since };
+                place.reported =
+                    Data { role: place.role, position, lag, synchronous: false, since, dropped: place.dropped };
             }
         }
     }
@@ -402,7 +413,6 @@ impl World {
         self.log.push(format!("{site} {kind:?}"));
         let now = self.now;
         let place = self.site(site);
-        place.memory.answers.retain(|a| a.token == token && a.kind != kind);
         let answer = if token < place.highest {
             Answer::Refused
         } else if place.hanging.contains(&kind) {
@@ -421,7 +431,7 @@ impl World {
             }
             Answer::Done { note: String::new(), position: Some(place.position) }
         };
-        place.memory.answers.push(Answered { token, kind, answer });
+        Answered::enter(&mut place.memory.answers, Effect { kind, token }, answer);
         assert!(!(self.writable(A) && self.writable(B)), "two writable sites: {:#?}", self.log);
     }
 

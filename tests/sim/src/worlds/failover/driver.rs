@@ -354,8 +354,7 @@ impl Replica {
 
     fn answered(&mut self, group: &str, effect: Effect, answer: Answer) {
         let answers = self.driver.answers.entry(group.to_owned()).or_default();
-        answers.retain(|known| known.token >= effect.token && known.kind != effect.kind);
-        answers.push(Answered { token: effect.token, kind: effect.kind, answer });
+        Answered::enter(answers, effect, answer);
     }
 
     pub(super) fn called(&mut self, ctx: &mut Ctx<Msg>, id: u64, answer: Answer) {
@@ -404,6 +403,7 @@ impl Replica {
                 lag: report.lag,
                 synchronous: false,
                 since: *since,
+                dropped: None,
             });
             let room = if record.active == place.site() { Some(true) } else { report(place).map(|(r, _)| r.room) };
             let ready_since = self.driver.ready.get(&(group, place)).copied().filter(|_| heard(place));

@@ -1,0 +1,147 @@
+//! Carries out one call: looks, does the one thing that is next, and looks again.
+
+use super::dropped;
+use super::local::{LocalError, Session, chain};
+use super::rest::RestError;
+use super::service::Service;
+use crate::agent::{Ask, Told};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tandem_arbiter::clock::Clock;
+use tandem_core::failover::Token;
+use tandem_core::patroni::{Access, Change, Database, Next, Order, Refusal, Why, next, role};
+
+/// How soon is looked again where there is nothing to do but wait.
+const AGAIN: Duration = Duration::from_millis(30);
+/// How long a call goes on that nobody asks about any more. Whoever gave it up has something else in mind.
+const FORGOTTEN: Duration = Duration::from_secs(15);
+
+/// Why a call was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It makes no sense as the data stands.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Patroni did not do it.
+    #[error(transparent)]
+    Rest(#[from] RestError),
+    /// The database did not do it.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The gate file was not closed.
+    #[error("the gate file: {0}")]
+    Gate(String),
+    /// The disk did not take what was told.
+    #[error("the agent's folder cannot be written")]
+    Disk(#[from] std::io::Error),
+    /// Nobody asks any more.
+    #[error("nobody asked about it for {} s", FORGOTTEN.as_secs())]
+    Forgotten,
+}
+
+/// One call that is being carried out.
+#[derive(Debug)]
+pub struct Work {
+    /// What.
+    pub order: Order,
+    /// Under which token.
+    pub token: Token,
+    /// When it was last asked about, in nanoseconds of the boot clock.
+    pub asked: AtomicU64,
+    /// What it waits for.
+    pub waits: std::sync::Mutex<Option<Why>>,
+}
+
+/// What is remembered between two looks of one fence.
+#[derive(Debug, Default)]
+struct Cut {
+    gate_closed: bool,
+    /// The sessions that were there after the gate file was closed. Those that come later find it closed.
+    marked: Option<BTreeSet<Session>>,
+}
+
+impl Work {
+    /// Goes on until it is done.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn carry_out<C: Clock>(&self, service: &Service<C>) -> Result<(), Failure> {
+        let mut cut = Cut::default();
+        let eyes = service.eyes();
+        loop {
+            let asked = Duration::from_nanos(self.asked.load(Ordering::Relaxed));
+            if service.clock().now().saturating_sub(asked) > FORGOTTEN {
+                return Err(Failure::Forgotten);
+            }
+            let look = eyes.look(matches!(self.order, Order::Quiesce | Order::FinalSync)).await;
+            let sessions = self.to_end(&mut cut, &look.sessions);
+            let mut picture = look.picture;
+            picture.sessions = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+            picture.gate_closed = cut.gate_closed;
+            picture.standing = service.standing();
+            let step = next(self.order, &picture);
+            self.waiting(if let Next::Wait(why) = step { Some(why) } else { None });
+            service.stand(picture.standing.before(&step, self.order, role(&picture)))?;
+            tracing::debug!(order = ?self.order, ?step, "next");
+            match step {
+                Next::Change(change) => {
+                    if change == Change::Follow {
+                        service.keep_dropped(None)?;
+                        if !matches!(picture.database, Database::Stopped { clean: true, .. }) {
+                            dropped::before(service).await;
+                        }
+                    }
+                    match eyes.patroni.change(picture.leaders_url(), &eyes.wanted().body(change)).await {
+                        // Somebody else changed it at the same time.
+                        Err(RestError::Refused { status: 409, .. }) => tokio::time::sleep(AGAIN).await,
+                        changed => changed?,
+                    }
+                }
+                Next::Reload => {
+                    eyes.reload(picture.settings.map_or(Access::Other, |settings| settings.access)).await?;
+                    tokio::time::sleep(AGAIN / 3).await;
+                }
+                Next::EndSessions => {
+                    eyes.local.end(&sessions).await?;
+                    tokio::time::sleep(AGAIN / 3).await;
+                }
+                Next::StopDatabase => eyes.local.stop().await?,
+                Next::Fence => {
+                    self.close(service)?;
+                    cut.gate_closed = true;
+                }
+                Next::Wait(_) => tokio::time::sleep(AGAIN).await,
+                Next::Refuse(refusal) => return Err(refusal.into()),
+                Next::Done => return Ok(service.stand(picture.standing.after(self.order))?),
+            }
+        }
+    }
+
+    fn waiting(&self, why: Option<Why>) {
+        *self.waits.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = why;
+    }
+
+    fn close<C: Clock>(&self, service: &Service<C>) -> Result<(), Failure> {
+        let ask = if self.order == Order::TemporaryFence { Ask::Expire(true) } else { Ask::Fence(self.token) };
+        match service.keeper().ask(ask) {
+            Told::Done(_) => Ok(()),
+            Told::Refused(why) | Told::Failed(why) => Err(Failure::Gate(why)),
+        }
+    }
+
+    /// The sessions that have to end: of a fence, those that were there when the gate file was closed.
+    fn to_end(&self, cut: &mut Cut, now: &BTreeSet<Session>) -> BTreeSet<Session> {
+        if !matches!(self.order, Order::Fence | Order::TemporaryFence) || !cut.gate_closed {
+            return now.clone();
+        }
+        let marked = cut.marked.get_or_insert_with(|| now.clone());
+        marked.intersection(now).cloned().collect()
+    }
+}
+
+/// A failure with its causes.
+#[must_use]
+pub fn told(failure: &Failure) -> String {
+    chain(failure)
+}
