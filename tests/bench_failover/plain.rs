@@ -120,13 +120,13 @@ impl Plain {
 impl Takes for Plain {
     async fn write(&mut self, writer: &str, number: u64) -> Outcome {
         let number = i64::try_from(number).unwrap();
-        let Some(client) = self.client().await else { return Outcome::Refused };
+        let Some(client) = self.client().await else { return Outcome::NotAccepted };
         let insert = "INSERT INTO ledger.entries (writer, number) VALUES ($1, $2)";
         match tokio::time::timeout(LIMIT, client.execute(insert, &[&writer, &number])).await {
             Ok(Ok(_)) => Outcome::Accepted,
             _ => {
                 self.connected = None;
-                Outcome::Unknown
+                Outcome::NotAccepted
             }
         }
     }

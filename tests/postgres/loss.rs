@@ -47,7 +47,7 @@ fn lost_span(missing: &[Write], lost: Instant) -> Duration {
 /// acknowledged may be among them.
 fn assert_same(dropped: &Value, missing: &[Write], written: &Written) {
     let transactions = usize::try_from(dropped["transactions"].as_u64().unwrap()).unwrap();
-    let most = missing.len() + written.refused();
+    let most = missing.len() + written.not_accepted();
     assert!(
         (missing.len()..=most).contains(&transactions),
         "{} are missing, of {most} at most: {dropped}",

@@ -3,7 +3,7 @@
 //! A number that was not acknowledged is given up: nobody knows whether it is there. What is compared is what was acknowledged.
 
 use crate::sites::Sites;
-use crate::{apply, built_in, eventually, fixtures};
+use crate::{apply, built_in, eventually};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -25,9 +25,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How many entries are read at once.
 const PAGE: usize = 5_000;
 
-/// The unit that a ledger is deployed for, and its namespace at each site.
-const UNIT: &str = "alpha";
-const NAMESPACE: &str = "alpha-prod";
+/// Its namespace at each site.
+const NAMESPACE: &str = "hall-prod";
 
 /// What a lab is to be started with, so that a ledger can be deployed as this group: PostgreSQL, and the city's entry before it.
 #[must_use]
@@ -35,14 +34,19 @@ pub fn arguments(group: &str) -> [String; 4] {
     ["--postgres".into(), group.into(), "--entry".into(), format!("{group}={NAMESPACE}/ledger-http:8080")]
 }
 
+fn manifests(file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/ledger").join(file)).unwrap();
+    serde_yaml::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap()).collect()
+}
+
 /// Deploys the ledger on the lab's PostgreSQL clusters of a group, as an application of that group, and waits until it is ready
 /// at both sites.
 pub async fn deploy(sites: &Sites, group: &str) {
     let a = sites.client("dc-a").await;
     let of_group: Value = serde_yaml::from_str(&sites.lab.output(&["group", group])).unwrap();
-    apply(&a, &fixtures::unit(UNIT)).await.unwrap();
-    apply(&a, &fixtures::environment(UNIT, "prod", 4)).await.unwrap();
-    apply(&a, &of_group).await.unwrap();
+    for object in manifests("environment.yaml").into_iter().chain([of_group]) {
+        apply(&a, &object).await.unwrap();
+    }
     sites.ready("dc-a", Kind::Environment, None, NAMESPACE).await;
     for site in ["dc-a", "dc-b"] {
         let client = sites.client(site).await;
@@ -62,9 +66,7 @@ pub async fn deploy(sites: &Sites, group: &str) {
         });
         apply(&client, &secret).await.unwrap();
     }
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/ledger/application.yaml");
-    let mut application: Value = serde_yaml::from_str(&std::fs::read_to_string(manifest).unwrap()).unwrap();
-    application["metadata"]["namespace"] = json!(NAMESPACE);
+    let mut application = manifests("application.yaml").remove(0);
     application["spec"]["failoverGroup"] = json!(group);
     apply(&a, &application).await.unwrap();
     for site in ["dc-a", "dc-b"] {
@@ -95,10 +97,8 @@ pub struct Entry {
 pub enum Outcome {
     /// It is there, and will be.
     Accepted,
-    /// It is not there.
-    Refused,
-    /// Nobody knows.
-    Unknown,
+    /// It is not, or nobody knows.
+    NotAccepted,
 }
 
 impl Ledger {
@@ -133,8 +133,7 @@ impl Ledger {
     pub async fn write(&self, writer: &str, number: u64) -> Outcome {
         match self.ask("POST", "/v1/entries", Some(&json!({"writer": writer, "number": number}))).await {
             Some((200 | 201, _)) => Outcome::Accepted,
-            Some((503, _)) => Outcome::Refused,
-            _ => Outcome::Unknown,
+            _ => Outcome::NotAccepted,
         }
     }
 
@@ -249,7 +248,7 @@ impl Written {
 
     /// How many were not accepted.
     #[must_use]
-    pub fn refused(&self) -> usize {
+    pub fn not_accepted(&self) -> usize {
         self.writes.len() - self.accepted().count()
     }
 
@@ -286,15 +285,15 @@ mod tests {
         let begun = Instant::now();
         let writes = vec![
             write(1, 0, Outcome::Accepted, begun),
-            write(2, 10, Outcome::Unknown, begun),
-            write(3, 20, Outcome::Refused, begun),
+            write(2, 10, Outcome::NotAccepted, begun),
+            write(3, 20, Outcome::NotAccepted, begun),
             write(4, 510, Outcome::Accepted, begun),
             write(5, 520, Outcome::Accepted, begun),
         ];
         let written = Written { writes };
         let entry = |id, number| Entry { id, writer: "w-0".into(), number };
         assert_eq!(written.longest_gap(), Duration::from_millis(510));
-        assert_eq!(written.refused(), 2);
+        assert_eq!(written.not_accepted(), 2);
         assert!(written.missing(&[entry(1, 1), entry(2, 2), entry(7, 4), entry(8, 5)]).is_empty());
         let missing = written.missing(&[entry(1, 1)]);
         assert_eq!(missing.iter().map(|write| write.number).collect::<Vec<_>>(), [4, 5]);

@@ -83,6 +83,15 @@ impl Commits {
     }
 }
 
+/// What was written down before is of another time.
+pub(super) fn forget<C: Clock>(service: &Service<C>) -> std::io::Result<()> {
+    service.keep_dropped(None)?;
+    match std::fs::remove_file(place(&service.file().folder)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Writes the commits down. Where that fails, the site follows all the same: what is gone is then not known.
 pub(super) async fn before<C: Clock>(service: &Service<C>) {
     match written_down(service).await {
@@ -123,12 +132,11 @@ pub(super) fn after<C: Clock>(service: &Service<C>, streams: u32) {
     let file = service.file();
     let place = place(&file.folder);
     let Ok(bytes) = std::fs::read(&place) else { return };
-    let found = serde_json::from_slice::<Commits>(&bytes).ok();
-    let Some(found) = found.filter(|found| found.timeline != streams) else {
-        // The same timeline: nothing was left behind. Or no file of ours.
-        let _ = std::fs::remove_file(place);
+    let Ok(found) = serde_json::from_slice::<Commits>(&bytes) else { return };
+    // Not yet rewound: it may be sent the old one for a moment.
+    if found.timeline == streams {
         return;
-    };
+    }
     let history = file.postgresql.data_folder.join("pg_wal").join(format!("{streams:08X}.history"));
     let Ok(history) = std::fs::read_to_string(history) else { return };
     let left = left_at(&history, found.timeline);

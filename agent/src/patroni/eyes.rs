@@ -15,8 +15,10 @@ const FRESH: Duration = Duration::from_millis(50);
 /// A look.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// What was seen, but for [`Picture::gate_closed`] and [`Picture::standing`].
+    /// What was seen, but for [`Picture::access_overdue`], [`Picture::gate_closed`] and [`Picture::standing`].
     pub picture: Picture,
+    /// The database's file is the list that Patroni was told.
+    pub written: bool,
     /// The sessions of those that may write.
     pub sessions: BTreeSet<Session>,
     /// What could not be seen, and why.
@@ -75,7 +77,9 @@ impl Eyes {
         let trouble = unanswered.map(ToString::to_string).or_else(|| seen.trouble.clone());
         let settings = settings.ok();
         let access_in_force = settings.is_some_and(|settings| self.in_force(settings.access, &seen));
+        let written = settings.is_some_and(|settings| settings.access == seen.access);
         Look {
+            written,
             picture: Picture {
                 name: self.name.clone(),
                 settings,
@@ -83,6 +87,7 @@ impl Eyes {
                 pause_seen,
                 database: seen.database,
                 access_in_force,
+                access_overdue: false,
                 sessions: u32::try_from(seen.sessions.len()).unwrap_or(u32::MAX),
                 gate_closed: false,
                 standing: Standing::default(),

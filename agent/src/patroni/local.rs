@@ -107,7 +107,7 @@ impl Local {
             tokio::spawn(connection);
             Ok::<_, tokio_postgres::Error>(client)
         };
-        Ok(within(connecting).await?)
+        within(connecting).await
     }
 
     /// Looks.

@@ -53,6 +53,9 @@ pub struct Work {
     pub waits: std::sync::Mutex<Option<Why>>,
 }
 
+/// How long Patroni may take to write a list of who may connect.
+const WRITING: Duration = Duration::from_secs(2);
+
 /// What is remembered between two looks of one fence.
 #[derive(Debug, Default)]
 struct Cut {
@@ -69,9 +72,11 @@ impl Work {
     pub async fn carry_out<C: Clock>(&self, service: &Service<C>) -> Result<(), Failure> {
         let mut cut = Cut::default();
         let eyes = service.eyes();
+        let mut unwritten: Option<Duration> = None;
         loop {
             let asked = Duration::from_nanos(self.asked.load(Ordering::Relaxed));
-            if service.clock().now().saturating_sub(asked) > FORGOTTEN {
+            let now = service.clock().now();
+            if now.saturating_sub(asked) > FORGOTTEN {
                 return Err(Failure::Forgotten);
             }
             let look = eyes.look(matches!(self.order, Order::Quiesce | Order::FinalSync)).await;
@@ -79,6 +84,11 @@ impl Work {
             let mut picture = look.picture;
             picture.sessions = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
             picture.gate_closed = cut.gate_closed;
+            unwritten = match picture.database {
+                Database::Primary { .. } if !look.written => unwritten.or(Some(now)),
+                _ => None,
+            };
+            picture.access_overdue = unwritten.is_some_and(|since| now.saturating_sub(since) > WRITING);
             picture.standing = service.standing();
             let step = next(self.order, &picture);
             self.waiting(if let Next::Wait(why) = step { Some(why) } else { None });
@@ -86,8 +96,10 @@ impl Work {
             tracing::debug!(order = ?self.order, ?step, "next");
             match step {
                 Next::Change(change) => {
+                    // Its time begins when Patroni is told.
+                    unwritten = None;
                     if change == Change::Follow {
-                        service.keep_dropped(None)?;
+                        dropped::forget(service)?;
                         if !matches!(picture.database, Database::Stopped { clean: true, .. }) {
                             dropped::before(service).await;
                         }

@@ -2,7 +2,7 @@
 
 use crate::gate::Gate;
 use crate::world::World;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub(crate) struct Writer {
 }
 
 /// How the application signs in.
-pub(crate) async fn sign_in(ca: &PathBuf, port: u16) -> Result<Client, tokio_postgres::Error> {
+pub(crate) async fn sign_in(ca: &Path, port: u16) -> Result<Client, tokio_postgres::Error> {
     let connect = MakeRustlsConnect::new(tls::client(ca, None).unwrap());
     let mut config = Config::new();
     config.host("127.0.0.1").port(port).user("ledger").password("throw-away").dbname("app");

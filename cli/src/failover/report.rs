@@ -76,3 +76,91 @@ pub fn shown(answer: Value, args: &ReportArgs, lang: Lang) -> Result<String, Rep
         ReportForm::Html => page(&report, said.as_deref()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Output;
+    use crate::request::args::ApiArgs;
+    use tandem_core::failover::{ExecutionKind, Journal};
+    use tandem_core::report::{Asked, Move, Sources, Wanted};
+    use tandem_crds::FailoverPhase;
+
+    fn answer() -> Value {
+        let at = "2026-11-26T08:00:00Z".parse().unwrap();
+        let asked = Asked {
+            kind: ExecutionKind::Switchover,
+            from: "dc-a".into(),
+            to: "dc-b".into(),
+            by: "wang".into(),
+            site: "dc-a".into(),
+            reason: "storage work".into(),
+            at,
+            automatic: false,
+            approvals_wanted: 0,
+            approvals: Vec::new(),
+            accept_data_loss: None,
+            despite_not_ready: false,
+            abort: false,
+        };
+        let journal = Journal::new(("home", "tax"), ExecutionKind::Switchover, ("dc-a", "dc-b"), 4, at);
+        let of = Move {
+            journal: Some((&journal, 9)),
+            epoch: 4,
+            waits: None,
+            wanted: Wanted::default(),
+            applications: Vec::new(),
+        };
+        let report = FailoverReport::of(&Sources {
+            execution: "home",
+            asked: &asked,
+            phase: FailoverPhase::Completed,
+            waves: vec![vec!["tax".to_owned()]],
+            moves: [("tax".to_owned(), of)].into(),
+            drill: None,
+            site: "dc-b",
+            now: at,
+        });
+        let mut whole = serde_json::to_value(&report).unwrap();
+        whole["sha256"] = report.digest().into();
+        whole
+    }
+
+    fn args(format: ReportForm, output: Option<Output>) -> ReportArgs {
+        let api = ApiArgs { api: None, ca: None, cert: None, key: None, token_file: None, wait: 0 };
+        ReportArgs { name: "home".to_owned(), format, output, api }
+    }
+
+    #[test]
+    fn a_report_is_shown_in_the_form_that_is_asked_for() {
+        let text = |lang| shown(answer(), &args(ReportForm::Text, None), lang).unwrap();
+        assert!(
+            text(Lang::En).starts_with("Switchover home: dc-a → dc-b, Completed\nAsked: wang"),
+            "{}",
+            text(Lang::En)
+        );
+        assert!(text(Lang::Zh).contains("批准: 无需批准"), "{}", text(Lang::Zh));
+        let page = shown(answer(), &args(ReportForm::Html, None), Lang::En).unwrap();
+        let digest = answer()["sha256"].as_str().unwrap().to_owned();
+        assert!(page.starts_with("<!doctype html>") && page.contains(&digest));
+        for output in [Output::Json, Output::Yaml] {
+            let data = shown(answer(), &args(ReportForm::Text, Some(output)), Lang::En).unwrap();
+            let read: Value = serde_yaml::from_str(&data).unwrap();
+            assert_eq!(read, answer(), "with its digest, and with what this release does not know");
+        }
+    }
+
+    #[test]
+    fn one_that_was_changed_since_is_not_shown() {
+        let mut changed = answer();
+        changed["groups"][0]["epochBefore"] = 7.into();
+        let refused = shown(changed, &args(ReportForm::Text, None), Lang::En).unwrap_err();
+        assert!(matches!(refused, ReportError::Changed { .. }), "{refused}");
+        assert_eq!(refused.exit(), Exit::Refused);
+        // A part has no digest: it is what the API says.
+        let mut part = answer();
+        part.as_object_mut().unwrap().remove("sha256");
+        part["consent"]["reason"] = "".into();
+        assert!(shown(part, &args(ReportForm::Text, None), Lang::En).is_ok());
+    }
+}

@@ -388,9 +388,19 @@ impl Journal {
         self
     }
 
+    /// Whether it is known of every step at which revision of the arbiter's it was told: not where an older release, which does
+    /// not write that down, has put an entry.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.entry == 1 || self.evidence.first().is_some_and(|first| first.facts.begun_revision.is_some())
+    }
+
     /// This entry, put after `before` which stands at this revision of the arbiter's: what `before` told first is known by it.
     #[must_use]
     pub fn after(mut self, before: &Self, revision: i64) -> Self {
+        if !before.is_traced() {
+            return self;
+        }
         // Steps are added and never taken away, so that both have what was before at the same places.
         for (evidence, told) in self.evidence.iter_mut().zip(&before.evidence) {
             evidence.facts.begun_revision.get_or_insert(revision);

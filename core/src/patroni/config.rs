@@ -24,6 +24,8 @@ pub struct Settings {
     pub standby: bool,
     /// Who may connect.
     pub access: Access,
+    /// The list bears the mark of [`Change::Rewrite`].
+    pub marked: bool,
 }
 
 /// What the dynamic configuration is to become.
@@ -57,7 +59,18 @@ pub enum Change {
     Follow,
     /// Be a primary, let the applications in, and let Patroni see to it.
     Serve,
+    /// The same list in another text. Patroni (3.0.2) that is told of a list while it starts its database takes it in and does not
+    /// write it; only another text makes it write.
+    Rewrite {
+        /// It is the closed list.
+        closed: bool,
+        /// It bears a mark, or bears none.
+        marked: bool,
+    },
 }
+
+/// The mark: a comment, which says nothing to PostgreSQL.
+const MARK: &str = "# again";
 
 /// The configuration is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,9 +93,11 @@ impl Wanted {
     /// Which of the two a list is. Spaces do not matter.
     #[must_use]
     pub fn access<S: AsRef<str>>(&self, lines: &[S]) -> Access {
+        let lines: Vec<&str> =
+            lines.iter().map(AsRef::as_ref).filter(|line| !line.trim_start().starts_with('#')).collect();
         let same = |list: &[String]| {
             lines.len() == list.len()
-                && lines.iter().zip(list).all(|(a, b)| a.as_ref().split_whitespace().eq(b.split_whitespace()))
+                && lines.iter().zip(list).all(|(a, b)| a.split_whitespace().eq(b.split_whitespace()))
         };
         match () {
             () if same(&self.closed()) => Access::Closed,
@@ -106,6 +121,11 @@ impl Wanted {
                 "postgresql": {"pg_hba": self.opened()},
                 "maximum_lag_on_failover": self.most_lag,
             }),
+            Change::Rewrite { closed, marked } => {
+                let mut lines = if closed { self.closed() } else { self.opened() };
+                lines.extend(marked.then(|| MARK.to_owned()));
+                json!({"postgresql": {"pg_hba": lines}})
+            }
         }
     }
 
@@ -122,8 +142,9 @@ impl Wanted {
         };
         let list = config.get("postgresql").and_then(|part| part.get("pg_hba")).and_then(Value::as_array);
         let lines: Option<Vec<&str>> = list.map(|list| list.iter().map(|line| line.as_str().unwrap_or("?")).collect());
+        let marked = lines.as_ref().is_some_and(|lines| lines.contains(&MARK));
         let access = lines.map_or(Access::Other, |lines| self.access(&lines));
-        Ok(Settings { paused, standby: set("standby_cluster"), access })
+        Ok(Settings { paused, standby: set("standby_cluster"), access, marked })
     }
 }
 

@@ -136,6 +136,7 @@ fn quiesce(picture: &Picture, settings: Settings) -> Next {
 fn emptied(picture: &Picture) -> Next {
     match picture.database {
         Database::Primary { .. } if picture.lead() != Lead::Mine => Next::Wait(Why::Leader),
+        Database::Primary { .. } if picture.access_overdue => rewrite(picture, true),
         // In force first: what connects after the look would not be ended by it.
         Database::Primary { .. } if !picture.access_in_force => Next::Reload,
         Database::Primary { .. } if picture.sessions > 0 => Next::EndSessions,
@@ -181,9 +182,16 @@ fn serve(picture: &Picture, settings: Settings) -> Next {
     match picture.database {
         _ if settings.standby || settings.paused || settings.access != Access::Open => Next::Change(Change::Serve),
         Database::Primary { .. } if picture.lead() != Lead::Mine => Next::Wait(Why::Leader),
+        Database::Primary { .. } if picture.access_overdue => rewrite(picture, false),
         Database::Primary { .. } if !picture.access_in_force => Next::Reload,
         Database::Primary { .. } => Next::Done,
         Database::Unknown => Next::Wait(Why::Database),
         _ => Next::Wait(Why::Promotion),
     }
+}
+
+/// Has Patroni write the list that it was told.
+fn rewrite(picture: &Picture, closed: bool) -> Next {
+    let marked = picture.settings.is_some_and(|settings| settings.marked);
+    Next::Change(Change::Rewrite { closed, marked: !marked })
 }

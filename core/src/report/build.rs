@@ -249,9 +249,9 @@ fn epoch_after(journal: &Journal) -> Option<u64> {
 
 fn step(evidence: &Evidence, journal: &Journal, revision: i64) -> StepReport {
     let facts = &evidence.facts;
-    // What the journal's last entry told is known by the revision at which it stands.
+    // What the journal's last entry told first is known by the revision at which it stands.
+    let last = journal.is_traced().then_some(revision);
     let skipped = matches!(evidence.outcome, Some(Outcome::SkippedNoData | Outcome::SkippedUnreachable));
-    let last = journal.evidence.last() == Some(evidence);
     StepReport {
         step: evidence.step.code().to_owned(),
         began: evidence.begun,
@@ -259,8 +259,8 @@ fn step(evidence: &Evidence, journal: &Journal, revision: i64) -> StepReport {
         took_millis: evidence.ended.filter(|_| !skipped).map(|ended| between(evidence.begun, ended)),
         outcome: evidence.outcome.map(|outcome| format!("{outcome:?}")).unwrap_or_default(),
         note: evidence.note.clone(),
-        began_revision: facts.begun_revision.or(last.then_some(revision)),
-        ended_revision: facts.ended_revision.or_else(|| evidence.ended.and(last.then_some(revision))),
+        began_revision: facts.begun_revision.or(last),
+        ended_revision: facts.ended_revision.or_else(|| evidence.ended.and(last)),
         token: facts.token,
         failures: facts.failures.clone(),
         source: facts.source,

@@ -25,13 +25,8 @@ pub(super) fn fence(journal: &Journal, revision: i64) -> Fence {
     };
     let facts = &proof.facts;
     // What was put last is known by the journal's own revision.
-    let revision = facts.ended_revision.unwrap_or(revision);
-    let base = Fence {
-        revision: Some(revision),
-        at: proof.ended,
-        token: facts.token,
-        ..none(FenceState::Proven, Text::default())
-    };
+    let revision = facts.ended_revision.or(journal.is_traced().then_some(revision));
+    let base = Fence { revision, at: proof.ended, token: facts.token, ..none(FenceState::Proven, Text::default()) };
     if journal.kind == ExecutionKind::Failover {
         let silence = facts.silence;
         return Fence {
@@ -68,15 +63,24 @@ fn none(state: FenceState, because: Text) -> Fence {
     }
 }
 
-fn silent(journal: &Journal, revision: i64, note: &str) -> Text {
+/// Which transaction, where that is known.
+fn which(revision: Option<i64>) -> (String, String) {
+    revision.map_or_else(
+        || (", of which the journal does not have the revision,".to_owned(), "（日志未记载修订）".to_owned()),
+        |revision| (format!(", revision {revision},"), format!("（修订 {revision}）")),
+    )
+}
+
+fn silent(journal: &Journal, revision: Option<i64>, note: &str) -> Text {
     let Journal { from, to, .. } = journal;
+    let (en, zh) = which(revision);
     let silence = journal.fence_proof().and_then(|proof| proof.facts.silence);
     let Some(silence) = silence else {
         return Text::new(
             format!(
-                "{from} was taken over at revision {revision}; the journal has no figures of its silence, only: {note}"
+                "The take-over{en} compared that {from} was silent; the journal has no figures of it, only: {note}"
             ),
-            format!("{from} 已在修订 {revision} 被接管；日志没有其静默的数值，仅有：{note}"),
+            format!("接管事务{zh}比较过 {from} 的静默；日志没有其数值，仅有：{note}"),
         );
     };
     let (watched, unmoved) = (silence.revision, seconds(silence.unmoved_millis));
@@ -84,36 +88,41 @@ fn silent(journal: &Journal, revision: i64, note: &str) -> Text {
     Text::new(
         format!(
             "The heartbeats of {from} had not moved since revision {watched} for {unmoved} on the boot clock of {to} (T is \
-             {take_over}); a site that is not answered fences itself after {fence}. The take-over, revision {revision}, compared that \
-             none had moved."
+             {take_over}); a site that is not answered fences itself after {fence}. The take-over{en} compared that none had \
+             moved."
         ),
         format!(
             "{from} 的心跳自修订 {watched} 起，按 {to} 的启动时钟已静止 {unmoved}（T 为 {take_over}）；得不到应答的站点在 {fence} \
-             后自我隔离。接管事务（修订 {revision}）比较过心跳没有变动。"
+             后自我隔离。接管事务{zh}比较过心跳没有变动。"
         ),
     )
 }
 
-fn released(journal: &Journal, revision: i64, fence: Option<&crate::failover::Token>, seen: Option<bool>) -> Text {
+fn released(
+    journal: &Journal,
+    revision: Option<i64>,
+    fence: Option<&crate::failover::Token>,
+    seen: Option<bool>,
+) -> Text {
     let Journal { from, to, epoch, .. } = journal;
+    let (which_en, which_zh) = which(revision);
     let mut text = match fence.map(token) {
         Some(token) => Text::new(
             format!(
-                "The provider of {from} answered the fence under token {token}. Then {from} let go: the release is revision {revision}, \
-                 and {from} holds nothing under epoch {epoch} any more."
+                "The provider of {from} answered the fence under token {token}. Then {from} let go: after the release{which_en} {from} holds nothing under epoch {epoch} any more."
             ),
             format!(
-                "{from} 的数据服务已应答令牌 {token} 下的隔离，随后 {from} 释放：释放为修订 {revision}，此后 {from} 在纪元 {epoch} \
+                "{from} 的数据服务已应答令牌 {token} 下的隔离，随后 {from} 释放{which_zh}，此后 {from} 在纪元 {epoch} \
                  下不再持有该组。"
             ),
         ),
         None => Text::new(
             format!(
-                "The gate of {from} was closed and {from} let go: the release is revision {revision}, and {from} holds nothing under epoch \
+                "The gate of {from} was closed and {from} let go: after the release{which_en} {from} holds nothing under epoch \
                  {epoch} any more. No data service was asked to fence, or the journal does not say so."
             ),
             format!(
-                "{from} 的门已关闭，随后 {from} 释放：释放为修订 {revision}，此后 {from} 在纪元 {epoch} \
+                "{from} 的门已关闭，随后 {from} 释放{which_zh}，此后 {from} 在纪元 {epoch} \
                  下不再持有该组。没有要求数据服务隔离，或日志未记载。"
             ),
         ),

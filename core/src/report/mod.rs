@@ -26,4 +26,5 @@ pub use loss::loss;
 pub use page::{STYLE, page};
 pub use served::without_service;
 pub use sources::{Asked, Move, Sources, Wanted};
+pub use tandem_crds::FailoverPhase;
 pub use text::text;

@@ -7,7 +7,7 @@ use tandem_core::requests::content_digest;
 
 /// What is answered: to nobody, agency administrator, agency viewer, platform operator, security administrator, auditor.
 /// Agencies' people are of the unit `health`; the path's names are filled in with things of the unit `water`.
-const AUTHORISATION: [(&str, &str, [u16; 6]); 44] = [
+const AUTHORISATION: [(&str, &str, [u16; 6]); 45] = [
     ("get", "/healthz", [200; 6]),
     ("get", "/readyz", [200; 6]),
     ("get", "/metrics", [200; 6]),

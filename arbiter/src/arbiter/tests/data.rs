@@ -1,4 +1,4 @@
-use tandem_core::failover::{Reason, Role, Token};
+use tandem_core::failover::{Reason, Role};
 
 use super::{founded, lead};
 use crate::arbiter::{ActError, DataOf};

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use tandem_core::audit::Actor;
 use tandem_core::failover::{ExecutionKind, Journal};
-use tandem_core::report::{Asked, FailoverReport, Move, Sources, Wanted};
-use tandem_crds::FailoverPhase;
+use tandem_core::report::{Asked, FailoverPhase, FailoverReport, Move, Sources, Wanted};
 
 use super::lead;
 use crate::arbiter::{ActError, Arbiter};

@@ -22,7 +22,8 @@ struct One {
     sessions: u32,
     /// Of them, those that were there when the gate file was closed. Later ones find it closed.
     old: u32,
-    gate_closed: bool,
+    /// By which fence. An agent closes it anew for each call.
+    gate_closed: Option<Order>,
     standing: Standing,
 }
 
@@ -62,11 +63,11 @@ impl Cluster {
             access_in_force: Access::Open,
             sessions: 0,
             old: 0,
-            gate_closed: false,
+            gate_closed: None,
             standing: Standing::default(),
         };
         Self {
-            settings: Settings { paused: false, standby, access: Access::Open },
+            settings: Settings { paused: false, standby, access: Access::Open, marked: false },
             leader: Some(0),
             ones: [one(if standby { Runs::Recovery } else { Runs::Primary }), one(Runs::Recovery)],
             promotable: true,
@@ -96,8 +97,9 @@ impl Cluster {
                 Runs::Stopped { clean } => Database::Stopped { clean, checkpoint: self.written },
             },
             access_in_force: one.access_in_force == self.settings.access,
+            access_overdue: false,
             sessions: one.sessions,
-            gate_closed: one.gate_closed,
+            gate_closed: false,
             standing: one.standing,
         }
     }
@@ -150,7 +152,10 @@ impl Cluster {
             Change::Pause => self.settings.paused = true,
             Change::Close => self.settings.access = Access::Closed,
             Change::Follow => (self.settings.paused, self.settings.standby) = (false, true),
-            Change::Serve => self.settings = Settings { paused: false, standby: false, access: Access::Open },
+            Change::Rewrite { .. } => {}
+            Change::Serve => {
+                self.settings = Settings { paused: false, standby: false, access: Access::Open, marked: false }
+            }
         }
     }
 
@@ -158,7 +163,8 @@ impl Cluster {
     fn step(&mut self, at: usize, order: Order) -> bool {
         let fence = matches!(order, Order::Fence | Order::TemporaryFence);
         let mut picture = self.picture(at);
-        if fence && picture.gate_closed {
+        if fence && self.ones[at].gate_closed == Some(order) {
+            picture.gate_closed = true;
             picture.sessions = self.ones[at].old;
         }
         let step = next(order, &picture);
@@ -186,15 +192,12 @@ impl Cluster {
             }
             Next::Fence => {
                 let one = &mut self.ones[at];
-                (one.gate_closed, one.old) = (true, one.sessions);
+                (one.gate_closed, one.old) = (Some(order), one.sessions);
             }
             Next::Wait(_) => {}
             Next::Refuse(_) => return true,
             Next::Done => {
                 self.ones[at].standing = self.ones[at].standing.after(order);
-                if matches!(order, Order::Promote | Order::Resume) {
-                    self.ones[at].gate_closed = false;
-                }
                 return true;
             }
         }
@@ -238,6 +241,9 @@ impl Cluster {
 
     /// As the operators do it: every agent is asked until the one that speaks is done. Clients connect as they can.
     fn carry_out(&mut self, order: Order) -> Option<(Role, Option<u64>)> {
+        for one in &mut self.ones {
+            one.gate_closed = None;
+        }
         for _ in 0..60 {
             let done = [self.step(0, order), self.step(1, order)];
             self.happen(Event::Connect(0));
@@ -354,6 +360,6 @@ proptest! {
             last = Some(cluster.written);
         }
         prop_assert_eq!(cluster.carry_out(Order::Resume).map(|(role, _)| role), Some(Role::Active));
-        prop_assert_eq!(cluster.settings, Settings { paused: false, standby: false, access: Access::Open });
+        prop_assert_eq!(cluster.settings, Settings { paused: false, standby: false, access: Access::Open, marked: false });
     }
 }

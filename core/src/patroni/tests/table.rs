@@ -11,9 +11,9 @@ fn member(name: &str, rank: Rank) -> Member {
     Member { name: name.into(), rank, running: true, timeline: Some(3), url: format!("https://{name}") }
 }
 
-const OPEN: Settings = Settings { paused: false, standby: false, access: Access::Open };
-const CLOSED: Settings = Settings { paused: true, standby: false, access: Access::Closed };
-const FOLLOWS: Settings = Settings { paused: false, standby: true, access: Access::Open };
+const OPEN: Settings = Settings { paused: false, standby: false, access: Access::Open, marked: false };
+const CLOSED: Settings = Settings { paused: true, standby: false, access: Access::Closed, marked: false };
+const FOLLOWS: Settings = Settings { paused: false, standby: true, access: Access::Open, marked: false };
 const CLEAN: Database = Database::Stopped { clean: true, checkpoint: 99 };
 const PRIMARY: Database = Database::Primary { flushed: 100 };
 const REPLAYS: Database = Database::Recovery { replayed: 90, streams: Some(3) };
@@ -27,6 +27,7 @@ fn active() -> Picture {
         pause_seen: false,
         database: PRIMARY,
         access_in_force: true,
+        access_overdue: false,
         sessions: 2,
         gate_closed: false,
         standing: Standing::default(),
@@ -91,7 +92,7 @@ fn demote_is_done_without_waiting_for_the_start_but_not_while_it_is_a_primary() 
     assert_eq!(step(&told), Next::Done);
     assert_eq!((role(&told), speaks(&told)), (Role::Standby, true));
     let paused = Settings { paused: true, ..FOLLOWS };
-    assert_eq!(step(&Picture { settings: Some(paused), ..told.clone() }), Next::Change(Change::Follow));
+    assert_eq!(step(&Picture { settings: Some(paused), ..told }), Next::Change(Change::Follow));
     let still = Picture { settings: Some(FOLLOWS), ..active() };
     assert_eq!((step(&still), role(&still)), (Next::Wait(Why::StillPrimary), Role::Unknown));
     let alone = nobody(Picture { settings: Some(FOLLOWS), database: REPLAYS, ..active() });
@@ -111,6 +112,17 @@ fn promote_sends_all_in_one_body_and_ends_when_applications_get_in() {
     assert_eq!(step(&Picture { settings: Some(shut), ..active() }), Next::Change(Change::Serve));
     assert_eq!(step(&nobody(active())), Next::Wait(Why::Leader));
     assert_eq!(next(Order::Resume, &stopped()), Next::Change(Change::Serve));
+}
+
+#[test]
+fn a_list_that_patroni_took_in_and_did_not_write_is_told_in_another_text_each_time() {
+    let late = Picture { access_in_force: false, access_overdue: true, ..active() };
+    let again = |marked| Next::Change(Change::Rewrite { closed: false, marked });
+    assert_eq!(next(Order::Resume, &late), again(true));
+    let marked = Settings { marked: true, ..OPEN };
+    assert_eq!(next(Order::Promote, &Picture { settings: Some(marked), ..late.clone() }), again(false));
+    let quiet = Picture { settings: Some(CLOSED), pause_seen: true, ..late };
+    assert_eq!(next(Order::Quiesce, &quiet), Next::Change(Change::Rewrite { closed: true, marked: true }));
 }
 
 #[test]
@@ -186,13 +198,15 @@ fn wanted() -> Wanted {
 fn the_configuration_is_read_as_it_is_written() {
     let (wanted, mut config) = (wanted(), json!({"ttl": 20}));
     let read = |config: &serde_json::Value| wanted.settings(config).unwrap();
-    assert_eq!(read(&config), Settings { paused: false, standby: false, access: Access::Other });
+    assert_eq!(read(&config), Settings { paused: false, standby: false, access: Access::Other, marked: false });
     let expected = [
         (Change::Serve, OPEN),
         (Change::Pause, Settings { paused: true, ..OPEN }),
         (Change::Close, CLOSED),
-        (Change::Follow, Settings { paused: false, standby: true, access: Access::Closed }),
+        (Change::Follow, Settings { paused: false, standby: true, access: Access::Closed, marked: false }),
         (Change::Serve, OPEN),
+        (Change::Rewrite { closed: false, marked: true }, Settings { marked: true, ..OPEN }),
+        (Change::Rewrite { closed: false, marked: false }, OPEN),
     ];
     for (change, becomes) in expected {
         // As Patroni does: what is null goes.

@@ -73,6 +73,11 @@ fn how_the_source_was_fenced_is_told() {
         (fence.way.as_str(), fence.watched_revision, fence.unmoved_millis),
         ("silence", Some(777), Some(41_250))
     );
+    let mut older = failover();
+    older.evidence.iter_mut().for_each(|evidence| evidence.facts = Facts::default());
+    let fence = one(&older).groups.remove(0).fence;
+    assert_eq!((fence.state, fence.revision), (FenceState::Proven, None), "of a release that did not write it down");
+    assert!(one(&older).groups[0].steps.iter().all(|step| step.ended_revision.is_none()));
     let open = Journal::new(("x", "tax"), ExecutionKind::Failover, ("dc-a", "dc-b"), 4, at(0));
     assert_eq!(one(&open).groups[0].fence.state, FenceState::NotNeeded);
     let mut unproven = failover();
