@@ -22,6 +22,7 @@ fn situation() -> Situation {
         lag: Some(SECOND),
         synchronous: false,
         since: Duration::from_secs(99),
+        dropped: None,
     };
     Situation {
         me: "dc-b".into(),
