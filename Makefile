@@ -170,7 +170,7 @@ dashboards: build-packages ## test the alerts, their runbooks and the dashboards
 .PHONY: test
 test: root programs control-plane ## all tests: units, properties, the lab, end to end, the whole city
 	$(call say,unit and property tests)
-	@cargo test --workspace --locked --exclude tandem-tests --exclude tandem-lab --exclude tandem-sim
+	@cargo test --workspace --locked $(RUNNER) --exclude tandem-tests --exclude tandem-lab --exclude tandem-sim
 	@cargo test --locked $(RUNNER) -p tandem-lab --lib --bins
 	@cargo test --locked -p tandem-arbiter --features mutations --lib
 	$(call say,the protocol in simulated time)
@@ -182,7 +182,7 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@$(call LAB_TEST,tandem-tests,e2e)
 	$(call say,staged faults: who is active, on a lab (about 4 minutes))
 	@$(call LAB_TEST,tandem-tests,failover)
-	$(call say,PostgreSQL at both sites, under writes (about 4 minutes))
+	$(call say,PostgreSQL at both sites, under writes (about 2 minutes))
 	@$(call LAB_TEST,tandem-tests,postgres)
 	$(call say,the whole city on a lab (about 3 minutes))
 	@$(call LAB_TEST,tandem-tests,city)

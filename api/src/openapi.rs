@@ -254,6 +254,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 44);
+        assert_eq!(ids.len(), 45);
     }
 }

@@ -17,10 +17,10 @@ fn main() {
     let tests = tests![
         moves::a_switchover_under_writes_loses_nothing,
         moves::fault_22_a_demotion_that_hangs_is_taken_back,
-        stopped::fault_31_nothing_is_written_without_operators,
-        loss::fault_03_a_lost_site_loses_no_more_than_was_said,
     ];
     let long = tests![
+        stopped::fault_31_nothing_is_written_without_operators,
+        loss::fault_03_a_lost_site_loses_no_more_than_was_said,
         loss::fault_20_beyond_the_rpo_it_waits_for_two_people,
         stopped::fault_11_a_paused_primary_wakes_up_and_refuses,
         stopped::fault_32_a_site_that_is_alone_with_its_database_stays_passive,

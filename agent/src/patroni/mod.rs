@@ -3,13 +3,14 @@
 //! [`file`] is its file, [`eyes`] looks (Patroni's [`rest`] API and the [`local`] database), [`service`] answers operators, [`work`]
 //! carries out a call one step at a time as [`tandem_core::patroni`] says, [`standing`] is on disk, [`watch`] measures how far a
 //! standby is behind, [`switch`] keeps the dead-man switch in the database, [`promotable`] is asked before each promotion, [`dropped`]
-//! says what a former primary throws away. docs/postgresql.md is for whoever installs it.
+//! says what a former primary throws away, `rejoin` has one made anew that was left on an old timeline. docs/postgresql.md is for whoever installs it.
 
 pub mod dropped;
 pub mod eyes;
 pub mod file;
 pub mod local;
 pub mod promotable;
+mod rejoin;
 pub mod rest;
 pub mod service;
 pub mod standing;
@@ -45,6 +46,11 @@ pub async fn run(group: String, file: PatroniFile, keeper: Keeper, gate_file: &P
     let watching = Arc::clone(&service);
     tasks.spawn(async move {
         watch.follow(&watching).await;
+        Ok(())
+    });
+    let followed = Arc::clone(&service);
+    tasks.spawn(async move {
+        rejoin::keep(&followed).await;
         Ok(())
     });
     tasks.spawn(async move {

@@ -98,6 +98,19 @@ impl Patroni {
         Ok(body["pause"] == Value::Bool(true))
     }
 
+    /// Has the own member's data thrown away and copied from its leader.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub async fn make_anew(&self) -> Result<(), RestError> {
+        let url = format!("{}/reinitialize", self.own);
+        match self.client.send(http::Method::POST, &url, &serde_json::json!({"force": true})).await {
+            Ok((200, _, _)) => Ok(()),
+            Ok((status, _, _)) => Err(RestError::Refused { url, status }),
+            Err(problem) => Err(RestError::Silent { url, problem }),
+        }
+    }
+
     /// Changes the dynamic configuration, at the member that leads where one does.
     ///
     /// # Errors

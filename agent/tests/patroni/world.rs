@@ -14,7 +14,7 @@ use tandem_agent::tls::HttpsClient;
 use tandem_arbiter::hooks::{Call, Order};
 use tandem_core::failover::{Role, Token};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 pub(crate) const GROUP: &str = "hall";
 const PATRONI: &str = include_str!("patroni.yml");
@@ -58,9 +58,13 @@ pub(crate) struct World {
     client: HttpsClient,
     pub(crate) a: Site,
     pub(crate) b: Site,
-    // Last: what runs in it has to be gone first.
+    // What runs in it has to be gone first.
     root: tempfile::TempDir,
+    // Last: two worlds at once are too much for a small machine, however many threads there are.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// Waits until something is so.
 pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut is: impl FnMut() -> F) -> T {
@@ -236,6 +240,7 @@ impl Site {
 impl World {
     /// Starts both: site a takes writes with so many members, site b follows with one. The database has the table of the ledger.
     pub(crate) async fn start(members: usize) -> Self {
+        let alone = ALONE.lock().await;
         let root = tempfile::Builder::new().prefix("tandem-pg").tempdir().unwrap();
         process::folder(root.path());
         let certs = root.path().join("certs");
@@ -255,7 +260,7 @@ impl World {
         .unwrap();
         let a = Site::new("a", root.path(), members);
         let b = Site::new("b", root.path(), 1);
-        let mut world = Self { root, client, a, b };
+        let mut world = Self { root, client, a, b, _alone: alone };
         world.a.gate.say(true, true, Token { generation: 1, epoch: 1, execution: 0, step: 0 });
         let (to_a, to_b) = (world.a.link, world.b.link);
         for member in &world.a.members {

@@ -14,7 +14,7 @@ mod tests;
 
 pub use config::{Access, Change, NotConfig, Settings, Wanted, mark, members};
 pub use plan::{Next, Order, Refusal, Why, next};
-pub use role::{comparable_timeline, position, role, speaks};
+pub use role::{comparable_timeline, left_behind, position, role, speaks};
 
 use crate::failover::Role;
 use serde::{Deserialize, Serialize};

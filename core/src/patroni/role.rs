@@ -1,6 +1,6 @@
 //! What the data is, as one member sees it, and whether that member speaks for its site.
 
-use super::{Access, Database, Lead, Picture, Rank, Settings};
+use super::{Access, Database, Lead, Member, Picture, Rank, Settings};
 use crate::failover::Role;
 
 /// What the site's data is.
@@ -49,14 +49,28 @@ pub fn speaks(picture: &Picture) -> bool {
         // A primary whose Patroni is gone, or the one that was stopped.
         Lead::Unknown => matches!(picture.database, Database::Primary { .. }) || picture.left_stopped(),
         Lead::Nobody => {
-            let first = picture.members.iter().flatten().map(|member| &member.name).min();
-            // A site that came back alone has no leader, since the gate says no, and must be able to say that it is fenced.
+            let first = picture.members.iter().flatten().map(|member| &member.name).min() == Some(&picture.name);
+            // A site that came back alone has no leader, since the gate says no or it was paused half-way through a move, and must
+            // be able to say that it is fenced: every member was told so.
             let alone = picture.settings.is_some_and(|settings| !settings.paused && !settings.standby);
-            let told =
-                picture.standing.stopped && !matches!(picture.database, Database::Primary { .. } | Database::Unknown);
-            told || (alone && first == Some(&picture.name))
+            let up = matches!(picture.database, Database::Primary { .. } | Database::Unknown);
+            let told = picture.standing.stopped && !up && !alone;
+            if picture.standing.fenced { first } else { told || (alone && first) }
         }
     }
+}
+
+/// Whether this member, of a cluster that follows another site's, is on a timeline that its leader has left. Patroni rewinds no
+/// replica whose leader is itself in recovery: where it stays so without moving, it has to be made anew.
+#[must_use]
+pub fn left_behind(picture: &Picture) -> bool {
+    let Database::Recovery { .. } = picture.database else { return false };
+    let follows = picture.settings.is_some_and(|settings| settings.standby && !settings.paused);
+    let of = |wanted: &dyn Fn(&&Member) -> bool| picture.members.iter().flatten().find(|member| wanted(member));
+    let leader = of(&|member| member.rank == Rank::Leader && member.name != picture.name && member.running);
+    let own = of(&|member| member.rank == Rank::Replica && member.name == picture.name);
+    let timelines = leader.zip(own).and_then(|(leader, own)| leader.timeline.zip(own.timeline));
+    follows && timelines.is_some_and(|(leader, own)| own < leader)
 }
 
 /// How far the data has come: bytes of the log. Of a database that was stopped for the final sync, one byte more than where its

@@ -3,7 +3,7 @@
 use crate::failover::Role;
 use crate::patroni::{
     Access, Change, Database, Member, Next, Order, Picture, Rank, Refusal, Settings, Standing, Wanted, Why,
-    comparable_timeline, members, next, position, role, speaks,
+    comparable_timeline, left_behind, members, next, position, role, speaks,
 };
 use serde_json::json;
 
@@ -45,6 +45,27 @@ fn stopped() -> Picture {
 
 fn standby() -> Picture {
     Picture { settings: Some(FOLLOWS), database: REPLAYS, sessions: 0, ..active() }
+}
+
+#[test]
+fn a_replica_that_its_leader_left_on_an_old_timeline_is_seen() {
+    let old = |name: &str, rank| Member { timeline: Some(2), ..member(name, rank) };
+    let behind = Picture {
+        members: Some(vec![old("a", Rank::Replica), member("b", Rank::Leader)]),
+        database: Database::Recovery { replayed: 90, streams: None },
+        ..standby()
+    };
+    assert!(left_behind(&behind));
+    let level = Some(vec![member("a", Rank::Replica), member("b", Rank::Leader)]);
+    let nobody_leads = Some(vec![old("a", Rank::Replica), member("b", Rank::Replica)]);
+    let no_word = Some(vec![Member { timeline: None, ..old("a", Rank::Replica) }, member("b", Rank::Leader)]);
+    for members in [level, nobody_leads, no_word, None] {
+        assert!(!left_behind(&Picture { members, ..behind.clone() }));
+    }
+    // Where Patroni rewinds by itself, or was told to hold still, it is left alone.
+    assert!(!left_behind(&Picture { settings: Some(OPEN), ..behind.clone() }));
+    assert!(!left_behind(&Picture { settings: Some(Settings { paused: true, ..FOLLOWS }), ..behind.clone() }));
+    assert!(!left_behind(&Picture { database: PRIMARY, ..behind }));
 }
 
 #[test]
@@ -149,6 +170,12 @@ fn a_site_that_came_back_without_a_leader_has_one_voice() {
     assert_eq!((voice("a"), voice("b")), (true, false));
     assert_eq!(role(&back), Role::Unknown);
     assert_eq!(next(Order::Demote, &back), Next::Change(Change::Follow));
+    // It lost its power half-way through a planned move: paused, closed, and one of them stopped for the final sync.
+    let fenced = |name: &str, stopped| {
+        let standing = Standing { fenced: true, stopped, demoted: false };
+        Picture { name: name.into(), standing, ..self::stopped() }
+    };
+    assert_eq!((speaks(&fenced("a", false)), speaks(&fenced("b", true))), (true, false));
 }
 
 #[test]
