@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(serde_json::to_value(state).unwrap(), said);
         let dropped =
             json!({"epoch": 5, "from": 40, "to": 41, "transactions": 1, "lastCommit": "2026-01-01T00:00:00Z"});
-        let mut told = said.clone();
+        let mut told = said;
         told["dropped"] = dropped.clone();
         let state: State = serde_json::from_value(told).unwrap();
         assert_eq!(serde_json::to_value(state.dropped).unwrap(), dropped);

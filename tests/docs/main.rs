@@ -69,7 +69,8 @@ fn is_a_test(file: &Path, text: &str, name: &str) -> bool {
     let lines: Vec<&str> = text.lines().collect();
     let is_of_it = |line: &str| line.contains(&format!("fn {name}("));
     let Some(place) = lines.iter().position(|line| is_of_it(line)) else { return false };
-    let marked = lines[..place].iter().rev().take(3).any(|line| ["#[test]", "#[tokio::test]"].contains(&line.trim()));
+    let marks = |line: &&str| line.trim() == "#[test]" || line.trim().starts_with("#[tokio::test");
+    let marked = lines[..place].iter().rev().take(3).any(marks);
     let module = file.file_stem().unwrap().to_str().unwrap();
     let listed = fs::read_to_string(file.with_file_name("main.rs")).unwrap_or_default();
     let entry = |module: &str| format!("{module}::{name}");

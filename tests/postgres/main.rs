@@ -14,10 +14,8 @@ mod world;
 use tandem_tests::{runner, tests};
 
 fn main() {
-    let tests = tests![
-        moves::a_switchover_under_writes_loses_nothing,
-        moves::fault_22_a_demotion_that_hangs_is_taken_back,
-    ];
+    let tests =
+        tests![moves::a_switchover_under_writes_loses_nothing, moves::fault_22_a_demotion_that_hangs_is_taken_back,];
     let long = tests![
         stopped::fault_31_nothing_is_written_without_operators,
         loss::fault_03_a_lost_site_loses_no_more_than_was_said,

@@ -1,6 +1,6 @@
 //! The agent in Patroni mode: the contract of docs/hooks.md over one member of a PostgreSQL cluster under Patroni.
 //!
-//! [`file`] is its file, [`eyes`] looks (Patroni's [`rest`] API and the [`local`] database), [`service`] answers operators, [`work`]
+//! [`mod@file`] is its file, [`eyes`] looks (Patroni's [`rest`] API and the [`local`] database), [`service`] answers operators, [`work`]
 //! carries out a call one step at a time as [`tandem_core::patroni`] says, [`standing`] is on disk, [`watch`] measures how far a
 //! standby is behind, [`switch`] keeps the dead-man switch in the database, [`promotable`] is asked before each promotion, [`dropped`]
 //! says what a former primary throws away, `rejoin` has one made anew that was left on an old timeline. docs/postgresql.md is for whoever installs it.

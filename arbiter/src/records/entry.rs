@@ -157,8 +157,8 @@ mod tests {
     fn what_was_told_is_known_by_the_revision_at_which_it_was() {
         let wall = jiff::Timestamp::UNIX_EPOCH;
         let seen = |entry: &Entry, revision| entry.written(revision);
-        let began = Journal::new(("x1", "g"), ExecutionKind::Switchover, ("dc-a", "dc-b"), 1, wall);
-        let first = seen(&Entry::first(began).unwrap(), 7);
+        let asked = Journal::new(("x1", "g"), ExecutionKind::Switchover, ("dc-a", "dc-b"), 1, wall);
+        let first = seen(&Entry::first(asked).unwrap(), 7);
         let begun = seen(&first.next(first.journal.advanced(Step::Fencing, Outcome::Done, "", wall)).unwrap(), 9);
         let released = seen(&begun.next(begun.journal.ended(Outcome::Done, "", wall)).unwrap(), 12);
         let claim = released.journal.advanced(Step::EpochCommitted, Outcome::Done, "", wall);

@@ -49,14 +49,14 @@ impl ReportError {
 pub async fn fetched(args: &ReportArgs, lang: Lang) -> Result<String, ReportError> {
     let mut client = Client::new(Access::new(&args.api, |name| std::env::var(name).ok())?, lang);
     let path = format!("/v1/failovers/{}/report?format=json", encoded(&args.name));
-    shown(client.call(&Call::look(path)).await?, args, lang)
+    shown(&client.call(&Call::look(path)).await?, args, lang)
 }
 
 /// A report as it is to be shown.
 ///
 /// # Errors
 /// [`ReportError::Changed`], [`ReportError::Form`].
-pub fn shown(answer: Value, args: &ReportArgs, lang: Lang) -> Result<String, ReportError> {
+pub fn shown(answer: &Value, args: &ReportArgs, lang: Lang) -> Result<String, ReportError> {
     let mut whole = answer.clone();
     let said = whole.as_object_mut().and_then(|fields| fields.remove("sha256"));
     let said = said.and_then(|said| said.as_str().map(str::to_owned));
@@ -67,7 +67,7 @@ pub fn shown(answer: Value, args: &ReportArgs, lang: Lang) -> Result<String, Rep
             return Err(ReportError::Changed { said, found });
         }
     }
-    if let Some(data) = args.output.and_then(|output| output.data(&answer)) {
+    if let Some(data) = args.output.and_then(|output| output.data(answer)) {
         return Ok(data);
     }
     let report: FailoverReport = serde_json::from_value(whole).map_err(ReportError::Form)?;
@@ -133,18 +133,18 @@ mod tests {
 
     #[test]
     fn a_report_is_shown_in_the_form_that_is_asked_for() {
-        let text = |lang| shown(answer(), &args(ReportForm::Text, None), lang).unwrap();
+        let text = |lang| shown(&answer(), &args(ReportForm::Text, None), lang).unwrap();
         assert!(
             text(Lang::En).starts_with("Switchover home: dc-a → dc-b, Completed\nAsked: wang"),
             "{}",
             text(Lang::En)
         );
         assert!(text(Lang::Zh).contains("批准: 无需批准"), "{}", text(Lang::Zh));
-        let page = shown(answer(), &args(ReportForm::Html, None), Lang::En).unwrap();
+        let page = shown(&answer(), &args(ReportForm::Html, None), Lang::En).unwrap();
         let digest = answer()["sha256"].as_str().unwrap().to_owned();
         assert!(page.starts_with("<!doctype html>") && page.contains(&digest));
         for output in [Output::Json, Output::Yaml] {
-            let data = shown(answer(), &args(ReportForm::Text, Some(output)), Lang::En).unwrap();
+            let data = shown(&answer(), &args(ReportForm::Text, Some(output)), Lang::En).unwrap();
             let read: Value = serde_yaml::from_str(&data).unwrap();
             assert_eq!(read, answer(), "with its digest, and with what this release does not know");
         }
@@ -154,13 +154,13 @@ mod tests {
     fn one_that_was_changed_since_is_not_shown() {
         let mut changed = answer();
         changed["groups"][0]["epochBefore"] = 7.into();
-        let refused = shown(changed, &args(ReportForm::Text, None), Lang::En).unwrap_err();
+        let refused = shown(&changed, &args(ReportForm::Text, None), Lang::En).unwrap_err();
         assert!(matches!(refused, ReportError::Changed { .. }), "{refused}");
         assert_eq!(refused.exit(), Exit::Refused);
         // A part has no digest: it is what the API says.
         let mut part = answer();
         part.as_object_mut().unwrap().remove("sha256");
         part["consent"]["reason"] = "".into();
-        assert!(shown(part, &args(ReportForm::Text, None), Lang::En).is_ok());
+        assert!(shown(&part, &args(ReportForm::Text, None), Lang::En).is_ok());
     }
 }

@@ -6,7 +6,8 @@ use crate::failover::Role;
 /// What the site's data is.
 #[must_use]
 pub fn role(picture: &Picture) -> Role {
-    if picture.standing.fenced {
+    // A cluster that follows takes no writes: a fence that comes while it is being rewound must not be remembered against it.
+    if picture.standing.fenced && !picture.settings.is_some_and(|settings| settings.standby) {
         return Role::Fenced;
     }
     match picture.settings {

@@ -274,7 +274,7 @@ mod tests {
             version: "v1.20.2".to_owned(),
             etcd: "/usr/bin/etcd".into(),
             etcdctl: "/usr/bin/etcdctl".into(),
-            own: "/root/programs".into(),
+            own: "/home/li/programs".into(),
         };
         let postgres = PostgresPrograms { patroni: "/p".into(), bin: "/b".into(), haproxy: "/h".into() };
         for place in plan.places() {
@@ -303,7 +303,7 @@ mod tests {
         for program in all.values().flat_map(|prepared| prepared.stores.iter().chain(&prepared.members)) {
             assert_eq!(program.run_as.as_ref().unwrap().user, "postgres");
             let text = program.arguments.join(" ");
-            assert!(!text.contains(&dir.path().display().to_string()) && !text.contains("/root/"), "{text}");
+            assert!(!text.contains(&dir.path().display().to_string()) && !text.contains("/home/li/"), "{text}");
         }
         let read = |name: &str| fs::read_to_string(layout.postgres("dc-a").join(name)).unwrap();
         let password = read("ledger.password");
@@ -313,7 +313,7 @@ mod tests {
         );
         assert!(read("ledger.sql").contains(&password) && read("plain.password") != password);
         let file = read("ledger-1/patroni.yml");
-        assert!(!file.contains(&dir.path().display().to_string()) && !file.contains("/root/"), "{file}");
+        assert!(!file.contains(&dir.path().display().to_string()) && !file.contains("/home/li/"), "{file}");
         for place in plan.places() {
             if plan.sites.contains(&place.name) {
                 assert!(place.memory().join("plain").is_dir() && place.memory().join("ledger-1").is_dir());

@@ -161,6 +161,9 @@ fn a_fence_needs_no_patroni_and_a_standby_stays_one() {
     assert!(!none.before(&Next::Fence, Order::TemporaryFence, Role::Active).fenced);
     let fenced = Picture { standing: Standing { fenced: true, ..none }, ..active() };
     assert_eq!((role(&fenced), speaks(&fenced)), (Role::Fenced, true));
+    // One that came while it was being rewound, after the demote: it follows all the same.
+    let rewound = Picture { standing: Standing { fenced: true, ..none }, ..standby() };
+    assert_eq!((role(&rewound), comparable_timeline(&rewound)), (Role::Standby, Some(3)));
 }
 
 #[test]
