@@ -20,6 +20,8 @@ pub const LABEL_COMPONENT: &str = "tandem.dev/component";
 /// The drill that a clone belongs to, on everything that a drill makes, its pods among it. No production pod bears it, and no
 /// clone bears what production's pods are selected by.
 pub const LABEL_DRILL: &str = "tandem.dev/drill";
+/// What the durable ids of clones begin with; those of objects are UUIDs.
+const DRILL_OWNER: &str = "drill-";
 /// The failover group that a drill rehearses, on what the drill makes but its pods.
 pub const LABEL_DRILL_GROUP: &str = "tandem.dev/drill-group";
 /// The application that a clone stands for.
@@ -110,7 +112,13 @@ pub fn drill_id(request: &str, group: &str) -> String {
 /// What the clones of a drill bear as [`LABEL_ID`]: an id of their own, so that they are never taken for the application's.
 #[must_use]
 pub fn drill_owner(drill: &str) -> String {
-    format!("drill-{drill}")
+    format!("{DRILL_OWNER}{drill}")
+}
+
+/// The drill whose clones bear this as [`LABEL_ID`]; `None` where it is something else's.
+#[must_use]
+pub fn drill_of(owner: &str) -> Option<&str> {
+    owner.strip_prefix(DRILL_OWNER)
 }
 
 /// The name of what stands in a drill for the object of this name: `drill-<drill>-<object>`.
@@ -160,6 +168,8 @@ mod tests {
         assert_eq!(service("hall", "public"), "hall-public");
         assert_eq!(application_policy("hall"), "app-hall");
         assert_eq!(clone_of("0a1b", "hall-web"), "drill-0a1b-hall-web");
+        assert_eq!(drill_of(&drill_owner("0a1b")), Some("0a1b"));
+        assert_eq!(drill_of("0a1b"), None, "an application's");
         let at = "2026-11-26T02:30:00Z".parse().unwrap();
         assert_eq!(scheduled_drill("hall", at), "drill-hall-20261126t0230");
     }

@@ -70,8 +70,8 @@ pub(crate) async fn a_drill_is_measured_and_leaves_nothing(world: Arc<World>) {
 const REAL: &str = "gamma-drill";
 const OWN: &str = "gamma-drill-own";
 
-/// Two applications with real processes: a neighbour that answers, and one that tries to reach itself by its Service, and the
-/// neighbour. Its pods are ready only after a while, so that a drill of it goes on for a while.
+/// Two applications with real processes: a neighbour that answers, and one of two components. `back` answers; `web` tries to reach it
+/// and the neighbour by their Services, and is ready only after a while, so that a drill goes on for a while.
 async fn real(world: &World) {
     let a = world.client("dc-a").await;
     // The built-in profiles take images from the registry alone.
@@ -86,17 +86,25 @@ async fn real(world: &World) {
     }
     world.ready("dc-a", Kind::Environment, None, REAL).await;
     let serve = "exec python3 -m http.server 8080 --bind $POD_IP";
-    let look = "for who in OWN WALL; do v=${who}_HTTP_SERVICE_HOST; host=${!v}; \
+    let look = "for who in OWN_BACK WALL_HTTP; do v=${who}_SERVICE_HOST; host=${!v}; \
                 if timeout 2 bash -c \"exec 3<>/dev/tcp/$host/8080\"; then echo $who answers; else echo $who refuses; fi; done";
-    for (name, script) in
-        [("wall", serve.to_owned()), ("own", format!("(while sleep 1; do {look}; done) & sleep 15; {serve}"))]
-    {
-        let mut application = fixtures::application(REAL, name, 1);
-        let component = &mut application["spec"]["components"][0];
+    let runs = |component: &mut Value, script: &str| {
         component["image"] = json!("tandem.dev/tandem");
         component["command"] = json!(["/bin/bash", "-c", script]);
         component["probes"] = json!({"readiness": {"tcpPort": 8080}});
-        apply(&a, &application).await.unwrap();
+    };
+    let mut wall = fixtures::application(REAL, "wall", 1);
+    runs(&mut wall["spec"]["components"][0], serve);
+    let mut own = fixtures::application(REAL, "own", 1);
+    let mut back = own["spec"]["components"][0].clone();
+    back["name"] = json!("back");
+    runs(&mut back, serve);
+    runs(&mut own["spec"]["components"][0], &format!("(while sleep 1; do {look}; done) & sleep 15; {serve}"));
+    own["spec"]["components"].as_array_mut().unwrap().push(back);
+    let endpoint = json!({"name": "back", "component": "back", "port": 8080});
+    own["spec"]["endpoints"].as_array_mut().unwrap().push(endpoint);
+    for application in [&wall, &own] {
+        apply(&a, application).await.unwrap();
     }
     for name in ["wall", "own"] {
         world.ready("dc-b", Kind::Application, Some(REAL), name).await;
@@ -117,8 +125,9 @@ pub(crate) async fn a_clone_reaches_clones_and_nothing_else(world: Arc<World>) {
         folders.filter_map(|folder| std::fs::read_to_string(folder.path().join("web.log")).ok()).collect()
     };
     let (clone, production) = (of(true), of(false));
-    assert!(production.contains("WALL answers"), "else nothing is shown: {production}");
-    assert!(clone.contains("WALL refuses") && !clone.contains("WALL answers"), "{clone}");
+    assert!(production.contains("WALL_HTTP answers"), "else nothing is shown: {production}");
+    assert!(clone.contains("WALL_HTTP refuses") && !clone.contains("WALL_HTTP answers"), "{clone}");
+    assert!(clone.contains("OWN_BACK answers"), "{clone}");
 }
 
 pub(crate) async fn fault_30_a_real_move_sweeps_a_drill_first(world: Arc<World>) {

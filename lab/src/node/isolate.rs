@@ -4,7 +4,7 @@
 //! by its user, since every pod has one of its own and all of them share the site's addresses; a pod that is reached, by its
 //! address. What the node itself asks (probes) passes, as with other nodes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -23,12 +23,12 @@ const TABLE: &str = "tandem-lab-drills";
 /// Wait before a ruleset is tried again that `nft` refused.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Isolates for ever, and tells which addresses are.
-pub(super) async fn run_isolation(mut pods: watch::Receiver<Drilled>, isolated: watch::Sender<BTreeSet<Ipv4Addr>>) {
+/// Isolates for ever, and tells which addresses are, each with its drill: a pod may get an address that another drill's had.
+pub(super) async fn run_isolation(mut pods: watch::Receiver<Drilled>, isolated: watch::Sender<Drilled>) {
     loop {
         let now = pods.borrow_and_update().clone();
         match run("nft", &["-f", "-"], &ruleset(&now)).await {
-            Ok(()) => drop(isolated.send_replace(now.into_keys().collect())),
+            Ok(()) => drop(isolated.send_replace(now)),
             Err(error) => {
                 tracing::error!(%error, "cannot isolate the pods of drills");
                 tokio::time::sleep(RETRY).await;

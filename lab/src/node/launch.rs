@@ -56,9 +56,10 @@ pub(super) async fn launch_of(
     dir: &PodDir,
 ) -> Result<Launch, LaunchError> {
     let namespace = pod.namespace().unwrap_or_default();
-    if pod.labels().contains_key(LABEL) {
+    if let Some(drill) = pod.labels().get(LABEL) {
         let mut isolated = context.isolated.clone();
-        let waited = tokio::time::timeout(PATIENCE, isolated.wait_for(|isolated| isolated.contains(&ip))).await;
+        let apart = isolated.wait_for(|isolated| isolated.get(&ip) == Some(drill));
+        let waited = tokio::time::timeout(PATIENCE, apart).await;
         waited.ok().and_then(Result::ok).ok_or(LaunchError::NotIsolated)?;
     }
     let mut services = context.services.clone();

@@ -164,7 +164,7 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
     let (real_sender, real) = watch::channel(BTreeSet::new());
     let (services_sender, services) = watch::channel(None);
     let (drilled_sender, drilled) = watch::channel(isolate::Drilled::new());
-    let (isolated_sender, isolated) = watch::channel(BTreeSet::new());
+    let (isolated_sender, isolated) = watch::channel(isolate::Drilled::new());
     let host_ip = identity.address;
     let context = Arc::new(Context {
         client: client.clone(),

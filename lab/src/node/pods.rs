@@ -43,8 +43,8 @@ pub(super) struct Context {
     /// The node's own address.
     pub(super) host_ip: Ipv4Addr,
     pub(super) services: watch::Receiver<Known>,
-    /// Addresses of drills' pods that are kept apart.
-    pub(super) isolated: watch::Receiver<BTreeSet<Ipv4Addr>>,
+    /// The pods of drills that are kept apart.
+    pub(super) isolated: watch::Receiver<Drilled>,
 }
 
 /// A pod of this node.

@@ -24,7 +24,7 @@ pub(super) struct Plan {
 }
 
 /// Renders a drill of one group by what is published.
-pub(super) fn plan(context: &Context, picture: &Picture, drill: &str, group: &str) -> Result<Plan, Cause> {
+pub(super) fn plan(context: &Context, picture: &Picture, drill: &str, group: &str) -> Result<Plan, Box<Cause>> {
     let members = members(context, picture, group)?;
     let rehearsed: Vec<Rehearsed<'_>> = members
         .iter()
@@ -32,7 +32,7 @@ pub(super) fn plan(context: &Context, picture: &Picture, drill: &str, group: &st
         .collect();
     let render = |addresses: &BTreeMap<_, _>| {
         render::clones(drill, group, &rehearsed, addresses, &context.facts())
-            .map_err(|error| Cause::NotRendered { why: Chain(&error).to_string() })
+            .map_err(|error| Box::new(Cause::NotRendered { why: Chain(&error).to_string() }))
     };
     let clones = render(&BTreeMap::new())?;
     let addresses: BTreeMap<(String, String), String> = clones
@@ -55,14 +55,15 @@ fn members(
     context: &Context,
     picture: &Picture,
     group: &str,
-) -> Result<Vec<(Application, Environment, SecurityProfile)>, Cause> {
+) -> Result<Vec<(Application, Environment, SecurityProfile)>, Box<Cause>> {
     let keys = picture.facts.get(group).map(|facts| facts.applications.clone()).unwrap_or_default();
     context.index.with_world(|world| {
         let mut members = Vec::new();
         for key in keys {
             let space = key.namespace.clone().unwrap_or_default();
-            let missing =
-                |what: &str| Cause::NotRendered { why: format!("{key}: its {what} is not published here yet") };
+            let missing = |what: &str| {
+                Box::new(Cause::NotRendered { why: format!("{key}: its {what} is not published here yet") })
+            };
             let environment = world.environments.get(&space).ok_or_else(|| missing("environment"))?;
             let unit = world.units.get(&environment.spec.unit).ok_or_else(|| missing("unit"))?;
             let profile = environment.spec.security_profile.as_ref().unwrap_or(&unit.spec.security_profile);
@@ -239,7 +240,8 @@ pub(super) async fn sweep(context: &Context, drill: &str) {
     let seen = context.cluster.rendered.owned_by(&names::drill_owner(drill));
     let mut all: BTreeSet<ObjectName> = seen.into_iter().map(|(name, _)| name).collect();
     all.extend(context.drills.lock().objects.get(drill).into_iter().flatten().cloned());
-    // The clones first; their isolation last.
+    // The clones first; their isolation last. Pods that take a moment to end are under the environment's own policy, which denies
+    // them all that the isolation did not allow.
     let mut order: Vec<ObjectName> = all.into_iter().collect();
     order.sort_by_key(|name| (name.kind == "NetworkPolicy", name.kind != "Deployment"));
     for name in order {

@@ -14,7 +14,7 @@ use tandem_arbiter::records::{RequestRecord, Versioned};
 use tandem_arbiter::txn::Scribe;
 use tandem_core::drill::{Cause, DrillResult, DrillStep, GroupDrill, Next, Seen, next, turn, without_group};
 use tandem_core::ledger::Amounts;
-use tandem_core::names::{self, LABEL_DRILL};
+use tandem_core::names;
 use tandem_crds::{DEFAULT_DRILL_DEADLINE, Failover};
 
 /// How often drills are looked at although nothing was seen to change.
@@ -73,7 +73,7 @@ fn is_informed(context: &Context) -> bool {
         && !context.link.unconfirmed()
 }
 
-/// Takes away what bears the label of a drill that is not under way here.
+/// Takes away what bears the id of a drill that is not under way here. The id, not the label: people may put that on anything.
 async fn sweep_orphans(context: &Context) {
     let known: BTreeSet<String> = context
         .link
@@ -82,9 +82,8 @@ async fn sweep_orphans(context: &Context) {
         .iter()
         .flat_map(|(id, held)| held.value.drill.under_way().map(|group| names::drill_id(id, group)))
         .collect();
-    let found: BTreeSet<String> =
-        context.cluster.rendered.with_label(LABEL_DRILL).into_iter().map(|(_, drill)| drill).collect();
-    for drill in found.difference(&known) {
+    let ids = context.cluster.rendered.ids();
+    for drill in ids.iter().filter_map(|id| names::drill_of(id)).filter(|drill| !known.contains(*drill)) {
         tracing::warn!(drill, "clones that no drill knows of are taken away");
         clones::sweep(context, drill).await;
     }
@@ -130,7 +129,7 @@ async fn look(context: &Context, ready: &mut ReadySince) -> bool {
     true
 }
 
-type Plans = BTreeMap<(String, String), Result<Plan, Cause>>;
+type Plans = BTreeMap<(String, String), Result<Plan, Box<Cause>>>;
 
 /// What is under way or begins, rendered; what is under way is taken from what is free.
 fn plans(
@@ -194,7 +193,7 @@ async fn one(
     picture: &Picture,
     ready: &ReadySince,
     asked: Asked<'_>,
-    plan: Option<&Result<Plan, Cause>>,
+    plan: Option<&Result<Plan, Box<Cause>>>,
     free: Option<&Amounts>,
 ) -> Option<(String, GroupDrill)> {
     let Asked { id, record, group, turn, moves, deleted } = asked;
@@ -215,8 +214,8 @@ async fn one(
     let mut refused = context.drills.lock().refused.get(&drill).cloned();
     let mut wrong = Vec::new();
     match plan {
-        Some(Err(cause)) if standing.is_some() => refused = refused.or_else(|| Some(cause.clone())),
-        Some(Err(cause)) => wrong.push(cause.clone()),
+        Some(Err(cause)) if standing.is_some() => refused = refused.or_else(|| Some((**cause).clone())),
+        Some(Err(cause)) => wrong.push((**cause).clone()),
         Some(Ok(plan)) if standing.is_none() && turn => wrong.extend(plan.wrong(context, free).await),
         _ => {}
     }
