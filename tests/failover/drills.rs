@@ -103,8 +103,8 @@ async fn real(world: &World) {
     own["spec"]["components"].as_array_mut().unwrap().push(back);
     let endpoint = json!({"name": "back", "component": "back", "port": 8080});
     own["spec"]["endpoints"].as_array_mut().unwrap().push(endpoint);
-    for application in [&wall, &own] {
-        apply(&a, application).await.unwrap();
+    for object in [&fixtures::group(OWN, "Automatic"), &wall, &own] {
+        apply(&a, object).await.unwrap();
     }
     for name in ["wall", "own"] {
         world.ready("dc-b", Kind::Application, Some(REAL), name).await;
@@ -140,6 +140,30 @@ pub(crate) async fn fault_30_a_real_move_sweeps_a_drill_first(world: Arc<World>)
     assert_eq!(ended.data["status"]["drill"]["groups"][0]["result"], "Swept", "{}", ended.data["status"]);
     swept(&world).await;
     assert_eq!(world.settled(OWN).await, "dc-b");
+    let home = fixtures::failover("own-home", "Switchover", "dc-a", &json!({"groups": [OWN]}));
+    world.ask("dc-b", &home, "Completed").await;
+    forget(&world).await;
+}
+
+pub(crate) async fn fault_30_a_lost_site_sweeps_a_drill_first(world: Arc<World>) {
+    real(&world).await;
+    world.protected(OWN).await;
+    world.ask("dc-b", &fixtures::failover("drill-lost", "Drill", "dc-b", &json!({"groups": [OWN]})), "Running").await;
+    eventually("clones to be there", PATIENCE, || async { (!clones(&world).await.is_empty()).then_some(()) }).await;
+    world.lab.run(&["power-off", "dc-a"]);
+    let ended = world.phase("dc-b", "drill-lost", "RolledBack").await;
+    let group = &ended.data["status"]["drill"]["groups"][0];
+    // The drill of a clone that is not ready before 15 s was at its beginning; a site is lost after 5 s.
+    assert_eq!(group["result"], "Swept", "{group}");
+    swept(&world).await;
+    world.active("dc-b").await;
+    assert_eq!(world.settled(OWN).await, "dc-b");
+    world.at_home().await;
+    forget(&world).await;
+}
+
+/// Takes the applications with real processes away: later tests do not wait for them.
+async fn forget(world: &World) {
     let a = world.client("dc-a").await;
     for name in ["own", "wall"] {
         api(&a, Kind::Application, Some(REAL)).delete(name, &DeleteParams::default()).await.unwrap();
