@@ -256,6 +256,13 @@ FAILOVER = Dashboard(
             Panel("Calls that failed", "失败的调用", "Within ten minutes. They are tried again.",
                   q(f'sum by (dc, call) (increase(tandem_failover_calls_total{{{HERE}, result="failed"}}[10m]))', "{{dc}} {{call}}"), width=12),
         )),
+        Row("Drills", (
+            Panel("Drills that ended", "已结束的演练", "Groups that were rehearsed within a day, by what that came to.",
+                  q(f"sum by (dc, result) (increase(tandem_drills_total{{{HERE}}}[1d]))", "{{dc}} {{result}}"), width=12),
+            Panel("Longest without a drill that passed", "最久未通过演练的组",
+                  "Of the groups with a schedule: the eight that passed one longest ago.",
+                  q(f"topk(8, min by (group) (tandem_drill_success_age_seconds{{{HERE}}}))", "{{group}}"), unit="s", width=12),
+        )),
     ))
 
 API = Dashboard(

@@ -5,7 +5,7 @@ use crate::audit::AuditCommand;
 use crate::balancer::BalancerCommand;
 use crate::bundle::args::BundleArgs;
 use crate::doctor::args::DoctorArgs;
-use crate::failover::args::{FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
+use crate::failover::args::{DrillArgs, FailoverCommand, GroupsArgs, HoldCommand, PlannedArgs};
 use crate::language::Lang;
 use crate::output::Output;
 use crate::pause::{PauseArgs, ResumeArgs};
@@ -92,6 +92,8 @@ pub enum Command {
     Switchover(Box<PlannedArgs>),
     /// Move groups home to the preferred site; all of them where none are named
     Failback(Box<PlannedArgs>),
+    /// Rehearse groups on clones at the site that is not active; nothing moves
+    Drill(Box<DrillArgs>),
     /// Forbid promotions, and allow them again
     #[command(subcommand)]
     Hold(HoldCommand),

@@ -80,6 +80,7 @@ pub async fn run(arguments: Vec<OsString>) -> Exit {
         Command::Failover(command) => told(failover::run(command, lang).await),
         Command::Switchover(args) => told(failover::planned(*args, TypeArg::Switchover, lang).await),
         Command::Failback(args) => told(failover::planned(*args, TypeArg::Failback, lang).await),
+        Command::Drill(args) => told(failover::drill(*args, lang).await),
         Command::Hold(command) => told(failover::hold(command, lang).await),
         Command::Pause(args) => ended(pause::pause(&args, lang).await, PauseError::exit),
         Command::Resume(args) => ended(pause::resume(&args, lang).await, PauseError::exit),

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod balancer;
 pub mod check;
 pub mod drift;
+pub mod drill;
 pub mod failover;
 pub mod findings;
 pub mod ledger;

@@ -17,6 +17,21 @@ pub const LABEL_ENVIRONMENT: &str = "tandem.dev/environment";
 pub const LABEL_APPLICATION: &str = "tandem.dev/application";
 /// The component's name.
 pub const LABEL_COMPONENT: &str = "tandem.dev/component";
+/// The drill that a clone belongs to, on everything that a drill makes, its pods among it. No production pod bears it, and no
+/// clone bears what production's pods are selected by.
+pub const LABEL_DRILL: &str = "tandem.dev/drill";
+/// What the durable ids of clones begin with; those of objects are UUIDs.
+const DRILL_OWNER: &str = "drill-";
+/// The failover group that a drill rehearses, on what the drill makes but its pods.
+pub const LABEL_DRILL_GROUP: &str = "tandem.dev/drill-group";
+/// The application that a clone stands for.
+pub const LABEL_DRILL_APPLICATION: &str = "tandem.dev/drill-application";
+/// The component that a clone stands for.
+pub const LABEL_DRILL_COMPONENT: &str = "tandem.dev/drill-component";
+/// The group of a drill that its schedule began, on the `Failover`: such ones alone are removed when there are too many.
+pub const LABEL_SCHEDULED: &str = "tandem.dev/scheduled-drill";
+/// The NetworkPolicy of what an environment's pods may reach outside of it.
+pub const ALLOW_EGRESS: &str = "tandem-allow-egress";
 /// What a namespace is for the network policies of all others: [`ROLE_DNS`] or [`ROLE_GATEWAY`].
 pub const LABEL_ROLE: &str = "tandem.dev/role";
 /// Upstream's label for the name of an application.
@@ -88,6 +103,36 @@ pub fn adopted_policy(application: &str, endpoint: &str) -> String {
     joined(&["adopted", application, endpoint])
 }
 
+/// The short id of a drill of one group: the value of [`LABEL_DRILL`].
+#[must_use]
+pub fn drill_id(request: &str, group: &str) -> String {
+    hex::encode(&Sha256::digest(format!("{request}/{group}").as_bytes())[..6])
+}
+
+/// What the clones of a drill bear as [`LABEL_ID`]: an id of their own, so that they are never taken for the application's.
+#[must_use]
+pub fn drill_owner(drill: &str) -> String {
+    format!("{DRILL_OWNER}{drill}")
+}
+
+/// The drill whose clones bear this as [`LABEL_ID`]; `None` where it is something else's.
+#[must_use]
+pub fn drill_of(owner: &str) -> Option<&str> {
+    owner.strip_prefix(DRILL_OWNER)
+}
+
+/// The name of what stands in a drill for the object of this name: `drill-<drill>-<object>`.
+#[must_use]
+pub fn clone_of(drill: &str, object: &str) -> String {
+    joined(&["drill", drill, object])
+}
+
+/// The name of the `Failover` that a group's schedule asks for: the same wherever and how often it is made.
+#[must_use]
+pub fn scheduled_drill(group: &str, at: jiff::Timestamp) -> String {
+    joined(&["drill", group, &at.strftime("%Y%m%dt%H%M").to_string()])
+}
+
 /// The parts joined by dashes; a name that is too long is cut and ends in a hash of the whole, so that two long names
 /// that begin alike stay two.
 fn joined(parts: &[&str]) -> String {
@@ -122,6 +167,11 @@ mod tests {
         assert_eq!(workload("hall", "web"), "hall-web");
         assert_eq!(service("hall", "public"), "hall-public");
         assert_eq!(application_policy("hall"), "app-hall");
+        assert_eq!(clone_of("0a1b", "hall-web"), "drill-0a1b-hall-web");
+        assert_eq!(drill_of(&drill_owner("0a1b")), Some("0a1b"));
+        assert_eq!(drill_of("0a1b"), None, "an application's");
+        let at = "2026-11-26T02:30:00Z".parse().unwrap();
+        assert_eq!(scheduled_drill("hall", at), "drill-hall-20261126t0230");
     }
 
     #[test]

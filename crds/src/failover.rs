@@ -4,6 +4,7 @@
 //! is its journal in the arbiter, which both sites read, and this object shows it.
 
 use crate::common::{DNS_LABEL, DNS_NAME};
+use crate::drill::DrillReport;
 use crate::status::HasConditions;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
@@ -215,11 +216,11 @@ pub enum FailoverPhase {
     Paused,
     /// A group needs a person.
     NeedsHuman,
-    /// Every group serves at the target. Former sources may still be on their way back.
+    /// Every group serves at the target; former sources may still be on their way back. Of a drill: every group passed.
     Completed,
-    /// It has ended: some groups serve at the target, others do not.
+    /// It has ended: some groups serve at the target, others do not. Of a drill: some passed.
     PartlyCompleted,
-    /// It has ended: nothing moved, or all was taken back.
+    /// It has ended: nothing moved, or all was taken back. Of a drill: none passed.
     RolledBack,
     /// It was refused as it stands: see the message. Nothing was touched.
     Refused,
@@ -295,12 +296,15 @@ pub struct FailoverStatus {
     /// How each group stands.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupMove>,
-    /// Measured: the longest that a group was not served, in seconds.
+    /// Measured: the longest that a group was not served, in seconds; of a drill, until the last clone was ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rto_seconds: Option<f64>,
     /// Measured: the most that a group may have lost, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpo_seconds: Option<f64>,
+    /// What a drill came to, group by group. For type Drill alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillReport>,
 }
 
 impl HasConditions for FailoverStatus {

@@ -1,6 +1,7 @@
 //! `FailoverGroup`: the applications that move together.
 
 use crate::common::DisplayName;
+use crate::drill::DrillSettings;
 use crate::hook::HookSettings;
 use crate::patroni::PatroniSettings;
 use crate::status::SiteStatus;
@@ -93,6 +94,9 @@ pub struct FailoverGroupSpec {
     /// The settings of the provider `Hook`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<HookSettings>,
+    /// How the group rehearses at the site that is not active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drills: Option<DrillSettings>,
     /// The settings of the provider `Patroni`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patroni: Option<PatroniSettings>,
@@ -114,6 +118,7 @@ impl Default for FailoverGroupSpec {
             depends_on: Vec::new(),
             provider: StateProvider::default(),
             hook: None,
+            drills: None,
             patroni: None,
         }
     }

@@ -14,6 +14,7 @@
 mod application;
 mod common;
 mod data_centre;
+mod drill;
 mod environment;
 mod environment_request;
 mod failover;
@@ -37,6 +38,7 @@ pub use data_centre::{
     ARBITER, DataCentre, DataCentreSpec, DataCentreStatus, HoldSeen, Member, PAUSED, PAUSED_BY, PAUSED_CONDITION,
     Preference,
 };
+pub use drill::{DEFAULT_DRILL_DEADLINE, DEFAULT_DRILLS_KEPT, DrillReport, DrillSettings, DrilledClone, DrilledGroup};
 pub use environment::{Environment, EnvironmentMember, EnvironmentSpec, EnvironmentStatus, MemberRole, Purpose, Quota};
 pub use environment_request::{
     Decision, DecisionOutcome, DecisionRole, EnvironmentRequest, EnvironmentRequestSpec, EnvironmentRequestStatus,

@@ -4,6 +4,7 @@ use crate::audit::Behind;
 use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::controllers::Blocked;
+use crate::drills::Drills;
 use crate::failover::{GroupNotes, Strengths};
 use crate::index::Index;
 use crate::link::Link;
@@ -83,6 +84,8 @@ pub struct Context {
     pub group_notes: GroupNotes,
     /// What moves the groups' data here.
     pub providers: Providers,
+    /// What this replica made for drills.
+    pub drills: Drills,
     /// Told when something happened that may let a group move on.
     pub stirred: Arc<Notify>,
     /// Told when a `Failover` object changed.

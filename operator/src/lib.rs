@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod controllers;
+pub mod drills;
 pub mod failover;
 pub mod findings;
 pub mod gate;

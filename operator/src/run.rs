@@ -8,6 +8,7 @@ use crate::cluster::{Cluster, ObjectName};
 use crate::config::{Config, TlsFiles};
 use crate::context::{Context, Dropped, Queues, at_rest};
 use crate::controllers::{Blocked, is_shared_namespace, own_data_centre, provision};
+use crate::drills::{Drills, run_drills, run_schedules};
 use crate::failover::{
     GroupNotes, Strengths, run_collection, run_driver, run_groups, run_holds, run_peers, run_reports, run_requests,
     watch_requests,
@@ -227,6 +228,7 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
         strengths: Strengths::default(),
         group_notes: GroupNotes::default(),
         providers: Providers::default(),
+        drills: Drills::default(),
         stirred: Arc::default(),
         asked: Arc::default(),
         site: SiteNotes::default(),
@@ -257,6 +259,8 @@ async fn operate(config: Arc<Config>, link: Link, readiness: Readiness, metrics:
     tasks.spawn(run_drifts(context.clone()));
     tasks.spawn(watch_requests(context.clone()));
     tasks.spawn(run_requests(context.clone()));
+    tasks.spawn(run_drills(context.clone()));
+    tasks.spawn(run_schedules(context.clone()));
     tasks.spawn(run_carrying_out(context.clone()));
     tasks.spawn(run_promises(context.clone()));
     tasks.spawn(run_rules(context.clone()));

@@ -10,6 +10,7 @@ mod accepted;
 mod arbiter;
 mod data;
 mod doctor;
+mod drills;
 mod kills;
 mod lost;
 mod planned;
@@ -31,6 +32,9 @@ fn main() {
         arbiter::fault_07_without_the_arbiter_gates_close_and_workloads_stay,
         lost::fault_02_a_site_cut_off_is_fenced_and_taken_over,
         lost::fault_03_a_site_without_power_is_taken_over_and_returns_as_standby,
+        drills::a_drill_is_measured_and_leaves_nothing,
+        drills::a_clone_reaches_clones_and_nothing_else,
+        drills::fault_30_a_real_move_sweeps_a_drill_first,
         lost::a_lost_site_and_its_report,
         doctor::the_doctor_sees_both_sites_and_a_bundle_has_no_key,
         data::a_switchover_under_writes_loses_nothing,
@@ -54,6 +58,7 @@ fn main() {
         lost::fault_14_a_slow_api_server_leaves_heartbeats_alone,
         lost::fault_19_a_flapping_link_moves_groups_once,
         lost::fault_26_a_site_that_returns_half_way_is_the_standby,
+        drills::fault_30_a_lost_site_sweeps_a_drill_first,
         lost::fault_35_an_unpublished_edit_becomes_a_conflict_record,
         kills::fault_15_a_leader_killed_around_each_kind_of_step,
         accepted::a_hundred_accepted_requests_survive_five_power_offs,

@@ -237,6 +237,7 @@ impl Site {
             despite_not_ready: spec.despite_not_ready,
             paused_at: BTreeSet::new(),
             abort: false,
+            drill: Default::default(),
         });
         let record = record.with(self.name, &approvals, spec.pause, spec.abort);
         let put = Op::put(Key::Request(id), &record);

@@ -95,6 +95,7 @@ mod tests {
             despite_not_ready: false,
             paused_at: BTreeSet::new(),
             abort: false,
+            drill: Default::default(),
         };
         let request = Versioned::new(put(&store, &Key::Request("x1".into()), &request).await, request);
         let mut seen = Vec::new();

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tandem_core::drill::Drill;
 use tandem_core::failover::{AcceptDataLoss, Approval, ExecutionKind};
 
 /// A move that people asked for. Its key, `requests/<id>`, is the idempotency key and the id of the executions made for it.
 ///
 /// What it selects is written down when it is made: by the time the second half of a city moves, the first half is no
-/// longer at the site that was asked to be emptied. Only approvals and the two wishes change afterwards.
+/// longer at the site that was asked to be emptied. Only approvals, the two wishes and how a drill stands change afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRecord {
@@ -51,6 +52,9 @@ pub struct RequestRecord {
     /// It shall be taken back. Never withdrawn.
     #[serde(default)]
     pub abort: bool,
+    /// How a drill stands, as the site that rehearses says; nothing for what is none.
+    #[serde(default, skip_serializing_if = "Drill::is_empty")]
+    pub drill: Drill,
 }
 
 impl RequestRecord {
@@ -102,6 +106,7 @@ mod tests {
             despite_not_ready: false,
             paused_at: BTreeSet::from(["dc-b".to_owned()]),
             abort: true,
+            drill: Drill::default(),
         };
         let said = [Approval { by: "li".into(), at }, Approval { by: "zhao".into(), at }];
         let next = request.with("dc-a", &said, false, false);

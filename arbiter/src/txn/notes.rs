@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tandem_core::audit::{Actor, Draft, Outcome};
+use tandem_core::drill::{Drill, DrillStep, GroupDrill};
 use tandem_core::failover::{Journal, Side, Step};
 use tandem_core::findings::Drift;
 use tandem_core::policy::Version;
@@ -233,7 +234,7 @@ pub(crate) fn drift(scribe: Scribe<'_>, key: &Key, from: i64, found: &Drift) -> 
     Draft { trace: Some(name(key)), ..done(scribe, id(&about, 0), "drift.put-back", object) }
 }
 
-/// What people said of a move: each thing that is new in the request's record.
+/// What people said of a move, and when a drill began and ended: each thing that is new in the request's record.
 pub(crate) fn request(
     scribe: Scribe<'_>,
     name: &str,
@@ -259,6 +260,18 @@ pub(crate) fn request(
     said.extend(paused.difference(&record.paused_at).map(|_| ("failovers.resume", object.clone())));
     if record.abort && known.is_none_or(|known| !known.abort) {
         said.push(("failovers.abort", object.clone()));
+    }
+    let nothing = Drill::default();
+    let stood = known.map_or(&nothing, |known| &known.drill);
+    for (group, drill) in &record.drill.groups {
+        let before = stood.groups.get(group);
+        let is_over = |drill: &GroupDrill| drill.step == DrillStep::Completed;
+        if before.is_none() {
+            said.push(("failovers.drill.begin", format!("{object}/groups/{group}")));
+        }
+        if is_over(drill) && !before.is_some_and(is_over) {
+            said.push(("failovers.drill.end", format!("{object}/groups/{group}")));
+        }
     }
     let (old, new) = (known.map(hash), hash(record));
     let draft = |(place, (action, object)): (usize, (&str, String))| Draft {

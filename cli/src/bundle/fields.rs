@@ -39,6 +39,7 @@ pub(super) const TANDEM: &[&str] = &[
     "spec.dependsOn[]",
     "spec.despiteNotReady",
     "spec.displayName.**",
+    "spec.drills.**",
     "spec.dwellSeconds",
     "spec.egress[].**",
     "spec.environment",

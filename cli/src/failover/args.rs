@@ -307,6 +307,33 @@ impl PlannedArgs {
     }
 }
 
+/// Arguments of `tandem drill`.
+#[derive(Clone, Debug, Args)]
+pub struct DrillArgs {
+    /// The groups
+    #[arg(value_name = "GROUP", required = true)]
+    pub groups: Vec<String>,
+    /// How many groups are rehearsed at once
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..=1000))]
+    pub max_parallel: Option<i32>,
+    /// How to ask.
+    #[command(flatten)]
+    pub ask: AskArgs,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+impl DrillArgs {
+    /// The same as arguments of `tandem failover start`.
+    #[must_use]
+    pub fn into_start(self) -> StartArgs {
+        let select = SelectArgs { groups: self.groups, ..SelectArgs::default() };
+        let what = MoveArgs { select, max_parallel: self.max_parallel, ..MoveArgs::default() };
+        StartArgs { kind: TypeArg::Drill, what, ask: self.ask, cluster: self.cluster }
+    }
+}
+
 /// A move by name.
 #[derive(Clone, Debug, Args)]
 pub struct NameArgs {

@@ -6,6 +6,7 @@ pub mod api;
 pub mod args;
 pub mod ask;
 pub mod change;
+mod drill_text;
 pub mod groups;
 pub mod hold;
 pub mod list;
@@ -140,6 +141,14 @@ pub async fn run(command: FailoverCommand, lang: Lang) -> Result<Exit, FailoverE
 /// As [`run`].
 pub async fn planned(args: args::PlannedArgs, kind: TypeArg, lang: Lang) -> Result<Exit, FailoverError> {
     start(&args.into_start(kind), lang).await
+}
+
+/// `tandem drill`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn drill(args: args::DrillArgs, lang: Lang) -> Result<Exit, FailoverError> {
+    start(&args.into_start(), lang).await
 }
 
 /// `tandem hold …`.

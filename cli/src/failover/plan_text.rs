@@ -58,6 +58,11 @@ pub fn shown(plan: &Plan, lang: Lang) -> String {
     out
 }
 
+/// What becomes of a group that is not refused.
+fn would(kind: FailoverType, lang: Lang) -> &'static str {
+    if kind == FailoverType::Drill { lang.say("be rehearsed", "演练") } else { lang.say("move", "切换") }
+}
+
 /// Groups that need not move.
 fn there(plan: &Plan, lang: Lang) -> String {
     if plan.there.is_empty() {
@@ -84,7 +89,7 @@ fn rows(plan: &Plan, lang: Lang) -> String {
             group.epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
             duration(group.unserved_seconds),
             duration(group.unserved_most_seconds),
-            if group.refused.is_empty() { lang.say("move", "切换") } else { lang.say("be refused", "拒绝") }.to_owned(),
+            if group.refused.is_empty() { would(plan.kind, lang) } else { lang.say("be refused", "拒绝") }.to_owned(),
         ]);
     };
     for wave in &plan.waves {
@@ -123,6 +128,16 @@ fn refused(plan: &Plan, lang: Lang) -> String {
 fn told(plan: &Plan, lang: Lang) -> String {
     let mut out = String::new();
     let going = plan.groups().filter(|group| group.refused.is_empty()).count();
+    if plan.kind == FailoverType::Drill && going > 0 {
+        return match lang {
+            Lang::En => format!(
+                "{} would be rehearsed on clones at {}. Nothing moves, and no epoch changes.\n",
+                counted(going, "group"),
+                plan.to
+            ),
+            Lang::Zh => format!("将在 {} 用副本演练 {going} 组；不切换任何组，纪元不变。\n", plan.to),
+        };
+    }
     if going == 0 {
         return format!("{}\n", lang.say("Nothing would move.", "不会切换任何组。"));
     }

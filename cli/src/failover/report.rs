@@ -117,6 +117,7 @@ mod tests {
             phase: FailoverPhase::Completed,
             waves: vec![vec!["tax".to_owned()]],
             moves: [("tax".to_owned(), of)].into(),
+            drill: None,
             site: "dc-b",
             now: at,
         });

@@ -1,5 +1,6 @@
 //! A move under way, for people: as a table, and as lines of what changes. Pure.
 
+use super::drill_text;
 use super::plan_text::kind;
 use super::table::{self, duration};
 use crate::language::Lang;
@@ -90,6 +91,10 @@ pub fn board(
 ) -> Vec<String> {
     let status = failover.status.clone().unwrap_or_default();
     let mut lines = vec![title(failover, &status, now, lang)];
+    if let Some(drill) = &status.drill {
+        lines.extend(drill_text::board(drill, height.saturating_sub(1), lang));
+        return lines;
+    }
     let said = message(&status.message, &status.message_zh, lang);
     if !said.is_empty() {
         lines.push(format!("  {said}"));
@@ -224,6 +229,11 @@ pub fn transitions(before: Option<&Failover>, after: &Failover, now: Timestamp, 
             }
         }
         lines.push(line);
+    }
+    if let Some(drill) = &status.drill {
+        let before = old.as_ref().and_then(|old| old.drill.as_ref());
+        lines.extend(drill_text::transitions(before, drill, now, lang));
+        return lines;
     }
     let stood: BTreeMap<&str, &GroupMove> =
         old.iter().flat_map(|old| &old.groups).map(|group| (group.name.as_str(), group)).collect();

@@ -207,6 +207,9 @@ fn is_cidr(text: &str) -> bool {
 pub fn failover_group(group: &FailoverGroup, _world: &World<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     fields::name(group.metadata.name.as_deref(), &mut problems);
+    if let Some(Err(error)) = group.spec.drills.as_ref().map(crate::drill::parse) {
+        problems.push(Problem::new(Reason::Invalid, "spec.drills.schedule", error.to_string()));
+    }
     problems
 }
 

@@ -43,6 +43,7 @@ pub use observation::{
     Situation,
 };
 pub use policy::{Deadlines, Floors, Policy, Replication, Timing, admit};
+pub(crate) use readiness::data_lost;
 pub use readiness::{EXPOSING, Readiness, readiness};
 pub use reason::{Language, Reason};
 pub use room::{Claim, share_room};

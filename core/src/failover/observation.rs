@@ -137,7 +137,7 @@ pub struct Situation {
     pub silence: Option<Silence>,
     /// Both sites, by name. A site that is not here is not known, and nothing moves to it.
     pub sites: BTreeMap<String, SiteView>,
-    /// A drill of this group has clones at this site.
+    /// A drill of this group may have clones, here or at the other site.
     pub drill: bool,
     /// The group's settings.
     pub policy: Policy,

@@ -70,7 +70,7 @@ pub fn readiness(situation: &Situation, tolerance: bool, now: Duration) -> Readi
                 Some(false) => reasons.push(Reason::NoRoom { site: site.clone() }),
                 None => reasons.push(Reason::RoomUnknown { site: site.clone() }),
             }
-            reasons.extend(data(s, site, now));
+            reasons.extend(data_lost(s, site, now));
         }
     }
     if !reasons.is_empty() {
@@ -80,7 +80,8 @@ pub fn readiness(situation: &Situation, tolerance: bool, now: Duration) -> Readi
     Readiness::Protected { notes: if gate_only { vec![Reason::GateOnly] } else { Vec::new() } }
 }
 
-fn data(s: &Situation, site: &str, now: Duration) -> Option<Reason> {
+/// What is wrong with the data at a site, were the holder lost now.
+pub(crate) fn data_lost(s: &Situation, site: &str, now: Duration) -> Option<Reason> {
     if s.policy.replication == Replication::NoData {
         return None;
     }

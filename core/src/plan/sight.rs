@@ -4,6 +4,7 @@
 //! operators themselves say (`whyNotAutomatic`); they look again before anything moves.
 
 use super::view::View;
+use crate::drill;
 use crate::failover::{
     Data, ExecutionKind, GroupView, PLATFORM, Phase, Policy, Reason, Request, Role, Silence, SiteView, Situation,
     Timing, planned, unplanned,
@@ -28,15 +29,17 @@ pub(super) fn refusals(
     (from, to): (&str, &str),
     request: &Request,
 ) -> Vec<Why> {
-    if kind == ExecutionKind::Drill {
-        return vec![Why::from(&Reason::DrillIsElsewhere)];
-    }
     let object = view.groups.get(group);
     let status = object.and_then(|object| object.status.as_ref());
     if group != PLATFORM && status.is_none_or(|status| status.phase.is_none()) {
         return vec![Why::from(&Reason::StaleView)];
     }
     let situation = situation(view, group, from, to);
+    if kind == ExecutionKind::Drill {
+        let paused =
+            (!situation.ready(to) && view.paused(to).is_some()).then(|| Reason::TargetNotReady { site: to.to_owned() });
+        return drill::refusals(&situation, to).iter().chain(&paused).map(Why::from).collect();
+    }
     let mut wrong = match kind {
         ExecutionKind::Failover => unplanned(&situation, request, to, NOW),
         _ => planned(&situation, kind, from, to, NOW),

@@ -7,6 +7,7 @@
 
 pub(crate) mod amounts;
 mod application;
+mod clones;
 mod environment;
 mod manifest;
 mod network;
@@ -18,9 +19,11 @@ use tandem_crds::quantity::QuantityError;
 use tandem_crds::{Kind, Replicas, StandbyClass};
 
 pub use application::{AdoptedScale, RenderedApplication, application};
+pub use clones::{Clones, ComponentClone, Rehearsed, clones, selects};
 pub(crate) use environment::environment_labels;
 pub use environment::{RenderedEnvironment, environment};
 pub use manifest::Manifest;
+pub use network::spares_clones;
 
 /// What is known of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

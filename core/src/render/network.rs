@@ -32,10 +32,7 @@ pub(super) fn environment(
     let dns = json!({
         "podSelector": {},
         "policyTypes": ["Egress"],
-        "egress": [{
-            "to": [{ "namespaceSelector": { "matchLabels": { names::LABEL_ROLE: names::ROLE_DNS } } }],
-            "ports": [{ "port": 53, "protocol": "UDP" }, { "port": 53, "protocol": "TCP" }],
-        }],
+        "egress": [to_dns()],
     });
     let mut policies = vec![
         policy(namespace, "tandem-default-deny", labels, &deny),
@@ -52,10 +49,41 @@ pub(super) fn environment(
                 json!({ "to": [{ "ipBlock": { "cidr": rule.cidr } }], "ports": unless_empty(ports) })
             })
             .collect();
-        let egress = json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": rules });
-        policies.push(policy(namespace, "tandem-allow-egress", labels, &egress));
+        // Policies add up: what a drill's pods may not do must not be allowed to all.
+        let pods = json!({ "matchExpressions": [{ "key": names::LABEL_DRILL, "operator": "DoesNotExist" }] });
+        let egress = json!({ "podSelector": pods, "policyTypes": ["Egress"], "egress": rules });
+        policies.push(policy(namespace, names::ALLOW_EGRESS, labels, &egress));
     }
     policies
+}
+
+/// Whether a policy, as the cluster has it, is not for the pods of drills: what it allows, it does not allow clones.
+#[must_use]
+pub fn spares_clones(policy: &Value) -> bool {
+    let expressions = policy.pointer("/spec/podSelector/matchExpressions").and_then(Value::as_array);
+    expressions.into_iter().flatten().any(|of| of["key"] == names::LABEL_DRILL && of["operator"] == "DoesNotExist")
+}
+
+/// To ask the cluster's DNS.
+fn to_dns() -> Value {
+    json!({
+        "to": [{ "namespaceSelector": { "matchLabels": { names::LABEL_ROLE: names::ROLE_DNS } } }],
+        "ports": [{ "port": 53, "protocol": "UDP" }, { "port": 53, "protocol": "TCP" }],
+    })
+}
+
+/// The policy of a drill's clones in one environment: they talk among each other, wherever they are, and to DNS. What every pod of
+/// an environment is under denies them the rest.
+pub(super) fn drill(namespace: &str, drill: &str, labels: &BTreeMap<String, String>) -> Manifest {
+    let clones = json!({ "matchLabels": { names::LABEL_DRILL: drill } });
+    let each_other = json!({ "namespaceSelector": {}, "podSelector": clones });
+    let spec = json!({
+        "podSelector": clones,
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{ "from": [each_other] }],
+        "egress": [{ "to": [each_other] }, to_dns()],
+    });
+    policy(namespace, &names::clone_of(drill, "isolation"), labels, &spec)
 }
 
 /// The policies of an application: one for its own pods, which bear its label, and one for each endpoint whose pods are

@@ -1,7 +1,7 @@
 //! From journals to the report.
 
 use jiff::Timestamp;
-use tandem_crds::{FailoverType, Why};
+use tandem_crds::{DrillReport, FailoverType, Why};
 
 use super::document::{
     Consent, Event, FailoverReport, Given, GroupReport, GroupResult, Measure, StepReport, VERSION, Waited, Wave,
@@ -9,7 +9,7 @@ use super::document::{
 };
 use super::served::{between, without_service};
 use super::sources::{Asked, Move, Sources};
-use super::{fence, loss, next};
+use super::{fence, loss, next, rehearsed};
 use crate::failover::{Evidence, ExecutionKind, Incident, Journal, Outcome, Request, Side, Step, approvals_needed};
 use crate::policy::Text;
 
@@ -43,6 +43,9 @@ impl FailoverReport {
             drill: None,
             written: Written { site: sources.site.to_owned(), at: sources.now },
         };
+        if let Some(drill) = &sources.drill {
+            rehearsed::tell(&mut report, drill);
+        }
         report.next = next::next(&report);
         report
     }
@@ -104,7 +107,7 @@ fn ended(journal: &Journal) -> Option<Timestamp> {
 }
 
 /// The longest that is known. Where one is not known, whether all were kept is not either.
-fn longest<'a>(all: impl Iterator<Item = &'a Measure>) -> Measure {
+pub(super) fn longest<'a>(all: impl Iterator<Item = &'a Measure>) -> Measure {
     let all: Vec<&Measure> = all.filter(|measure| measure.measured_millis.is_some()).collect();
     let worst = all.iter().max_by_key(|measure| measure.measured_millis);
     let wanted = all.iter().filter_map(|measure| measure.wanted_millis).min();
@@ -314,7 +317,10 @@ impl FailoverReport {
             timeline: Vec::new(),
             waves: waves.filter(|wave| !wave.groups.is_empty()).collect(),
             groups,
-            drill: None,
+            drill: self.drill.as_ref().map(|drill| DrillReport {
+                groups: drill.groups.iter().filter(|group| has(&group.name)).cloned().collect(),
+                ..drill.clone()
+            }),
             ..self.clone()
         };
         part.next = next::next(&part);

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use tandem_crds::{FailoverPhase, FailoverType, Why};
+use tandem_crds::{DrillReport, FailoverPhase, FailoverType, Why};
 
 use crate::failover::{AcceptDataLoss, Dropped, Failures, Stood, Token};
 use crate::policy::Text;
@@ -59,7 +58,7 @@ pub struct FailoverReport {
     pub next: Vec<Text>,
     /// What a rehearsal found; of a drill alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drill: Option<Value>,
+    pub drill: Option<DrillReport>,
     /// Who wrote this, and when.
     pub written: Written,
 }
@@ -262,6 +261,8 @@ pub enum GroupResult {
     TakenBack,
     /// It did not begin.
     NotBegun,
+    /// It was tried on clones, and did not move.
+    Rehearsed,
     /// It is under way.
     Open,
 }

@@ -10,6 +10,7 @@ mod fence;
 mod loss;
 mod next;
 mod page;
+mod rehearsed;
 mod served;
 mod sources;
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! What is to be done after a failover.
 
-use tandem_crds::FailoverType;
-
 use super::document::{FailoverReport, GroupReport, GroupResult, Verdict};
+use crate::drill::DrillResult;
 use crate::policy::Text;
 
 /// How many groups are named; the others are in the report.
@@ -12,11 +11,19 @@ const NAMED: usize = 8;
 pub(super) fn next(report: &FailoverReport) -> Vec<Text> {
     let (from, to) = (&report.from, &report.to);
     let mut next = Vec::new();
-    // A rehearsal moves nothing, and says itself what failed.
-    if report.kind == FailoverType::Drill {
+    if let Some(drill) = &report.drill {
+        let failed = drill.groups.iter().filter(|group| group.result != DrillResult::Passed.as_str());
+        next.extend(names(failed.map(|group| &*group.name)).map(|groups| {
+            Text::new(
+                format!("These did not pass: {groups}. Mend what is said of each, and rehearse again."),
+                format!("以下组未通过：{groups}。请按各组所述原因处理后再次演练。"),
+            )
+        }));
         return next;
     }
-    let named = |wanted: &dyn Fn(&GroupReport) -> bool| names(report.groups.iter().filter(|group| wanted(group)));
+    let named = |wanted: &dyn Fn(&GroupReport) -> bool| {
+        names(report.groups.iter().filter(|group| wanted(group)).map(|group| &*group.name))
+    };
     if let Some(groups) = named(&|group| matches!(group.result, GroupResult::TakenBack | GroupResult::NotBegun)) {
         next.push(Text::new(
             format!(
@@ -68,8 +75,8 @@ pub(super) fn next(report: &FailoverReport) -> Vec<Text> {
     next
 }
 
-fn names<'a>(groups: impl Iterator<Item = &'a GroupReport>) -> Option<String> {
-    let all: Vec<&str> = groups.map(|group| group.name.as_str()).collect();
+fn names<'a>(groups: impl Iterator<Item = &'a str>) -> Option<String> {
+    let all: Vec<&str> = groups.collect();
     let more = all.len().saturating_sub(NAMED);
     let named = all.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
     match (all.is_empty(), more) {

@@ -3,8 +3,11 @@
 
 use std::fmt::Display;
 
+use tandem_crds::DrilledGroup;
+
 use super::document::{FailoverReport, GroupReport};
-use super::text::{approved, details, epochs, fenced, loss, measure, rehearsed, result, time};
+use super::rehearsed;
+use super::text::{approved, details, epochs, fenced, loss, measure, result, time};
 use super::words::seconds;
 use crate::failover::Language::{Chinese, English};
 use crate::policy::{Escaped, Text};
@@ -33,7 +36,8 @@ pub fn page(report: &FailoverReport, digest: Option<&str>) -> String {
     page.fact(&Text::new("Asked at", "发起时间"), format!("{}, {}", time(consent.at), consent.site));
     page.fact(&Text::new("Why", "理由"), &consent.reason);
     page.fact(&Text::new("Approved", "批准"), two(|language| approved(report, language)));
-    page.fact(&Text::new("Without service", "中断时间"), two(|language| measure(&report.rto, language)));
+    let (en, zh) = rehearsed::label(report);
+    page.fact(&Text::new(en, zh), two(|language| measure(&report.rto, language)));
     page.fact(&Text::new("Lost", "丢失"), two(|language| loss(&report.loss, language)));
     page.push(format_args!("</dl>\n"));
     page.push(format_args!("<div class=\"note\">{}</div>\n", both(&report.loss.because)));
@@ -50,13 +54,11 @@ pub fn page(report: &FailoverReport, digest: Option<&str>) -> String {
         page.push(format_args!("<tr><td>{}</td><td>{}</td></tr>\n", time(event.at), both(&event.what)));
     }
     page.push(format_args!("</tbody></table>\n"));
-    waves(&mut page, report);
-    for group in &report.groups {
-        one(&mut page, group);
+    if report.drill.is_none() {
+        waves(&mut page, report);
     }
-    if let Some(found) = rehearsed(report) {
-        page.title(&Text::new("What the rehearsal found", "演练结果"));
-        page.push(format_args!("<pre>{}</pre>\n", Escaped(found)));
+    for group in &report.groups {
+        one(&mut page, group, rehearsed::found(report, &group.name));
     }
     page.push(format_args!("<p class=\"foot\">{} · {}", Escaped(&report.written.site), time(report.written.at)));
     if let Some(digest) = digest {
@@ -83,13 +85,16 @@ fn waves(page: &mut Page, report: &FailoverReport) {
     page.push(format_args!("</tbody></table>\n"));
 }
 
-fn one(page: &mut Page, group: &GroupReport) {
+fn one(page: &mut Page, group: &GroupReport, found: Option<&DrilledGroup>) {
     page.push(format_args!(
         "<h2>{} <span>{} · {}</span></h2>\n",
         Escaped(&group.name),
         result(group.result, English),
         result(group.result, Chinese)
     ));
+    if let Some(found) = found {
+        return drilled(page, group, found);
+    }
     if let Some(why) = &group.why {
         page.push(format_args!("<div class=\"note\">{}</div>\n", both(&Text::new(&*why.message, &*why.message_zh))));
     }
@@ -126,6 +131,17 @@ fn one(page: &mut Page, group: &GroupReport) {
         page.push(format_args!("<p>and more 另有: {}</p>\n", group.more_waited));
     }
     applications(page, group);
+}
+
+/// What a drill found of a group.
+fn drilled(page: &mut Page, group: &GroupReport, found: &DrilledGroup) {
+    page.push(format_args!("<dl>"));
+    page.fact(&Text::new("Epoch", "纪元"), epochs(group));
+    page.fact(&Text::new("Clones ready after", "副本就绪用时"), two(|language| measure(&group.rto, language)));
+    page.push(format_args!("</dl>\n"));
+    for (en, zh) in rehearsed::lines(found, English).into_iter().zip(rehearsed::lines(found, Chinese)) {
+        page.push(format_args!("{}\n", both(&Text::new(en, zh))));
+    }
 }
 
 fn applications(page: &mut Page, group: &GroupReport) {

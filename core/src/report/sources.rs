@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use tandem_crds::{FailoverPhase, Why};
+use tandem_crds::{DrillReport, FailoverPhase, Why};
 
 use super::document::ApplicationReport;
 use crate::failover::{AcceptDataLoss, Approval, ExecutionKind, Journal};
@@ -78,6 +78,8 @@ pub struct Sources<'a> {
     pub waves: Vec<Vec<String>>,
     /// Each group.
     pub moves: BTreeMap<String, Move<'a>>,
+    /// What a drill found; `None` where it is none.
+    pub drill: Option<DrillReport>,
     /// The site at which this was gathered.
     pub site: &'a str,
     /// When, by its wall clock.

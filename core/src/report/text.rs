@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
+use tandem_crds::DrilledGroup;
 
 use super::document::{FailoverReport, FenceState, GroupReport, GroupResult, Loss, Measure, StepReport, Verdict};
+use super::rehearsed;
 use super::words::{seconds, seconds_or, token};
 use crate::failover::{Language, Stood};
 use crate::policy::Text;
@@ -19,7 +21,8 @@ pub fn text(report: &FailoverReport, language: Language) -> String {
     let by = if consent.automatic { say("Tandem, by itself", "Tandem 自动") } else { &consent.by };
     out.line(format_args!("{}: {by}, {} ({})", say("Asked", "发起"), time(consent.at), consent.reason));
     out.line(format_args!("{}: {}", say("Approved", "批准"), approved(report, language)));
-    out.line(format_args!("{}: {}", say("Without service", "中断时间"), measure(&report.rto, language)));
+    let (en, zh) = rehearsed::label(report);
+    out.line(format_args!("{}: {}", say(en, zh), measure(&report.rto, language)));
     out.line(format_args!("{}: {}", say("Lost", "丢失"), loss(&report.loss, language)));
     out.line(format_args!("  {}", out.of(&report.loss.because)));
     out.title(say("What happened", "经过"));
@@ -27,11 +30,7 @@ pub fn text(report: &FailoverReport, language: Language) -> String {
         out.line(format_args!("  {}  {}", time(event.at), out.of(&event.what)));
     }
     for group in &report.groups {
-        out.group(group);
-    }
-    if let Some(found) = rehearsed(report) {
-        out.title(say("What the rehearsal found", "演练结果"));
-        out.line(format_args!("{found}"));
+        out.group(group, rehearsed::found(report, &group.name));
     }
     if !report.next.is_empty() {
         out.title(say("What to do next", "后续工作"));
@@ -42,7 +41,8 @@ pub fn text(report: &FailoverReport, language: Language) -> String {
     out.text
 }
 
-fn out_of<'a>(language: Language, en: &'a str, zh: &'a str) -> &'a str {
+/// The one of two texts that is in this language.
+pub(super) fn out_of<'a>(language: Language, en: &'a str, zh: &'a str) -> &'a str {
     match language {
         Language::English => en,
         Language::Chinese => zh,
@@ -52,11 +52,6 @@ fn out_of<'a>(language: Language, en: &'a str, zh: &'a str) -> &'a str {
 /// A time as people read it, to the millisecond.
 pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string()
-}
-
-/// What a rehearsal found.
-pub(super) fn rehearsed(report: &FailoverReport) -> Option<String> {
-    serde_json::to_string_pretty(report.drill.as_ref()?).ok()
 }
 
 /// Who agreed, in a line.
@@ -134,6 +129,7 @@ pub(super) fn result(result: GroupResult, language: Language) -> &'static str {
         GroupResult::Served => ("served at the target", "目标已接管"),
         GroupResult::TakenBack => ("taken back", "已撤回"),
         GroupResult::NotBegun => ("did not begin", "未开始"),
+        GroupResult::Rehearsed => ("rehearsed, not moved", "已演练，未移动"),
         GroupResult::Open => ("under way", "进行中"),
     };
     out_of(language, en, zh)
@@ -209,10 +205,22 @@ impl Out {
         out_of(self.language, en, zh)
     }
 
-    fn group(&mut self, group: &GroupReport) {
+    fn group(&mut self, group: &GroupReport, found: Option<&DrilledGroup>) {
         let language = self.language;
         let head = format!("{}: {}", group.name, result(group.result, language));
         self.title(&head);
+        if let Some(found) = found {
+            self.line(format_args!("  {}: {}", self.say("Epoch", "纪元"), epochs(group)));
+            self.line(format_args!(
+                "  {}: {}",
+                self.say("Clones ready after", "副本就绪用时"),
+                measure(&group.rto, language)
+            ));
+            for line in rehearsed::lines(found, language) {
+                self.line(format_args!("  {line}"));
+            }
+            return;
+        }
         if let Some(why) = &group.why {
             let why = out_of(language, &why.message, &why.message_zh).to_owned();
             self.line(format_args!("  {}: {why}", self.say("Why", "原因")));

@@ -173,3 +173,115 @@ fn an_amount_that_cannot_be_read_is_named() {
         render::application(&application, &environment(), &profile(), Strength::Active, &facts(20)).unwrap_err();
     assert_eq!(error.to_string(), "spec.components[1].resources.memory cannot be read as a quantity");
 }
+
+/// The clones of the fixtures' applications.
+fn clones(addresses: &std::collections::BTreeMap<(String, String), String>) -> render::Clones {
+    let (environment, profile) = (environment(), profile());
+    let (hall, video) = (hall(), video());
+    let rehearsed = [&hall, &video].map(|application| render::Rehearsed {
+        application,
+        environment: &environment,
+        profile: &profile,
+    });
+    render::clones("0a1b2c", "hall", &rehearsed, addresses, &facts(20)).unwrap()
+}
+
+#[test]
+fn clones_are_rendered_in_full() {
+    let first = clones(&Default::default());
+    let addresses = first.services.keys().cloned().zip((1..).map(|n| format!("10.0.0.{n}"))).collect();
+    let whole = clones(&addresses);
+    assert_eq!(whole.before, first.before, "what comes before the clones needs no addresses");
+    let mut all = whole.before.clone();
+    all.extend(whole.clones.iter().map(|clone| clone.deployment.clone()));
+    snapshot("drill", &all);
+    assert!(!whole.adopted.is_empty(), "adopted workloads are told, and not rehearsed");
+    assert!(all.iter().all(|manifest| !["Ingress", "PodDisruptionBudget"].contains(&manifest.kind())));
+}
+
+#[test]
+fn clones_and_production_know_nothing_of_each_other() {
+    let (environment, profile) = (environment(), profile());
+    let mut production = render::environment(&environment, &unit(), &profile).unwrap().into_manifests();
+    for application in [hall(), video()] {
+        let rendered = render::application(&application, &environment, &profile, Strength::Active, &facts(20));
+        production.extend(rendered.unwrap().into_manifests());
+    }
+    let whole = clones(&Default::default());
+    let mut drill = whole.before.clone();
+    drill.extend(whole.clones.iter().map(|clone| clone.deployment.clone()));
+    let name = |manifest: &Manifest| (manifest.kind().to_owned(), manifest.name().to_owned());
+    let taken: std::collections::BTreeSet<_> = production.iter().map(name).collect();
+    assert!(drill.iter().all(|manifest| !taken.contains(&name(manifest))), "no name is production's");
+    let labels = |value: &Value| -> std::collections::BTreeMap<String, String> {
+        serde_json::from_value(value.clone()).unwrap_or_default()
+    };
+    let pods = |all: &[Manifest]| -> Vec<_> {
+        of_kind(all, "Deployment")
+            .iter()
+            .map(|d| labels(&d.value()["spec"]["template"]["metadata"]["labels"]))
+            .collect()
+    };
+    let selectors = |all: &[Manifest]| -> Vec<(String, Value)> {
+        let select = |manifest: &Manifest| {
+            let spec = &manifest.value()["spec"];
+            let selector = match manifest.kind() {
+                "Service" => spec["selector"].clone(),
+                "Deployment" | "PodDisruptionBudget" => spec["selector"]["matchLabels"].clone(),
+                "NetworkPolicy" => spec["podSelector"]["matchLabels"].clone(),
+                _ => return None,
+            };
+            Some((format!("{} {}", manifest.kind(), manifest.name()), selector))
+        };
+        all.iter().filter_map(select).filter(|(_, selector)| !selector.is_null()).collect()
+    };
+    for (of, others) in [(&production, &drill), (&drill, &production)] {
+        for (name, selector) in selectors(of) {
+            for pods in pods(others) {
+                assert!(!render::selects(&labels(&selector), &pods), "{name} selects {pods:?}");
+            }
+        }
+    }
+    for manifest in &drill {
+        let labels = labels(&manifest.value()["metadata"]["labels"]);
+        assert_eq!(labels[names::LABEL_DRILL], "0a1b2c");
+        assert_ne!(labels[names::LABEL_ID], hall().spec.id.unwrap(), "it would be pruned as the application's");
+    }
+}
+
+#[test]
+fn a_clone_may_speak_to_clones_and_dns_alone() {
+    let (environment, profile) = (environment(), profile());
+    let policies = render::environment(&environment, &unit(), &profile).unwrap().policies;
+    for policy in &policies {
+        let spec = &policy.value()["spec"];
+        let everybody = spec["podSelector"].as_object().is_some_and(serde_json::Map::is_empty);
+        let denies = spec["egress"] == json!([]);
+        let dns = spec["egress"][0]["ports"][0]["port"] == 53;
+        assert!(!everybody || denies || dns, "{} is for a clone's pods as well", policy.name());
+        assert_eq!(render::spares_clones(policy.value()), policy.name() == names::ALLOW_EGRESS);
+    }
+    let whole = clones(&Default::default());
+    let policy = of_kind(&whole.before, "NetworkPolicy");
+    assert_eq!(whole.before[0].kind(), "NetworkPolicy", "before there is a pod");
+    let spec = &policy[0].value()["spec"];
+    assert_eq!(spec["podSelector"]["matchLabels"], json!({names::LABEL_DRILL: "0a1b2c"}));
+    assert_eq!(spec["ingress"][0]["from"][0]["podSelector"], spec["podSelector"]);
+    assert_eq!(spec["egress"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_selector_of_an_agency_that_would_find_a_clone_is_told() {
+    let (environment, profile, hall) = (environment(), profile(), hall());
+    let mut video = video();
+    let selector = [(names::LABEL_DRILL.to_owned(), "0a1b2c".to_owned())].into();
+    video.spec.endpoints.as_mut().unwrap()[0].selector = selector;
+    let rehearsed = [&hall, &video].map(|application| render::Rehearsed {
+        application,
+        environment: &environment,
+        profile: &profile,
+    });
+    let rendered = render::clones("0a1b2c", "hall", &rehearsed, &Default::default(), &facts(20)).unwrap();
+    assert_eq!(rendered.selected.len(), 1);
+    assert!(clones(&Default::default()).selected.is_empty());
+}

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::contain::{Contained, Mount};
 use super::env::{self, EnvError, Place, References};
+use super::isolate::LABEL;
 use super::pods::Context;
 use super::process::{Launch, uid_of};
 use super::programs::{Programs, beside};
@@ -37,6 +38,9 @@ pub(super) enum LaunchError {
     /// The API server does not answer.
     #[error("the API server has not answered")]
     Silent,
+    /// A pod of a drill is not kept apart from the others yet.
+    #[error("the pod is of a drill, and is not kept apart from the others yet")]
+    NotIsolated,
     /// The program cannot be copied to where all users can execute it, or a file that it needs cannot be written.
     #[error("cannot make the program ready for its user")]
     Prepare(#[from] std::io::Error),
@@ -52,6 +56,12 @@ pub(super) async fn launch_of(
     dir: &PodDir,
 ) -> Result<Launch, LaunchError> {
     let namespace = pod.namespace().unwrap_or_default();
+    if let Some(drill) = pod.labels().get(LABEL) {
+        let mut isolated = context.isolated.clone();
+        let apart = isolated.wait_for(|isolated| isolated.get(&ip) == Some(drill));
+        let waited = tokio::time::timeout(PATIENCE, apart).await;
+        waited.ok().and_then(Result::ok).ok_or(LaunchError::NotIsolated)?;
+    }
     let mut services = context.services.clone();
     let services = tokio::time::timeout(PATIENCE, services.wait_for(Option::is_some)).await;
     let services = services.ok().and_then(|s| s.ok()?.clone()).ok_or(LaunchError::Silent)?;
@@ -92,6 +102,10 @@ pub(super) async fn launch_of(
 /// There is no DNS in the lab: a container with a file system of its own knows the Services that there are at its start.
 fn hosts(pod: &Pod, ip: Ipv4Addr, services: &BTreeMap<Key, ClusterService>) -> String {
     let mut text = format!("127.0.0.1 localhost\n{ip} {}\n", pod.name_any());
+    // The pod's own come first: the first that has a name counts.
+    for alias in pod.spec.iter().flat_map(|spec| spec.host_aliases.iter().flatten()) {
+        text += &format!("{} {}\n", alias.ip, alias.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join(" "));
+    }
     for ((namespace, name), service) in services {
         let address = service.address;
         text += &format!("{address} {name}.{namespace}.svc {name}.{namespace}.svc.cluster.local {name}.{namespace}\n");

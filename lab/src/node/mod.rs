@@ -7,6 +7,7 @@ mod addresses;
 mod backoff;
 pub mod contain;
 mod env;
+mod isolate;
 mod launch;
 mod pods;
 mod probes;
@@ -162,14 +163,24 @@ pub async fn run(args: NodeArgs) -> Result<(), NodeError> {
 
     let (real_sender, real) = watch::channel(BTreeSet::new());
     let (services_sender, services) = watch::channel(None);
+    let (drilled_sender, drilled) = watch::channel(isolate::Drilled::new());
+    let (isolated_sender, isolated) = watch::channel(isolate::Drilled::new());
     let host_ip = identity.address;
-    let context =
-        Arc::new(Context { client: client.clone(), node: args.name, dir: dir.clone(), programs, host_ip, services });
+    let context = Arc::new(Context {
+        client: client.clone(),
+        node: args.name,
+        dir: dir.clone(),
+        programs,
+        host_ip,
+        services,
+        isolated,
+    });
     let mut tasks = JoinSet::new();
     tasks.spawn(register::heartbeat(client.clone(), identity, node));
     tasks.spawn(proxy::run_proxy(client, (pods, cluster), args.ways, real, services_sender));
+    tasks.spawn(isolate::run_isolation(drilled, isolated_sender));
     tasks.spawn(bound_logs(dir));
-    Pods::new(context.clone(), pods, real_sender).run(end).await;
+    Pods::new(context.clone(), pods, real_sender, drilled_sender).run(end).await;
     tasks.shutdown().await;
     context.programs.clean_up();
     Ok(())

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::addresses::{Addresses, Range};
+use super::isolate::{Drilled, LABEL};
 use super::programs::{IMAGE_PREFIX, Programs};
 use super::proxy::Known;
 use super::publish::{delete, version_of};
@@ -42,6 +43,8 @@ pub(super) struct Context {
     /// The node's own address.
     pub(super) host_ip: Ipv4Addr,
     pub(super) services: watch::Receiver<Known>,
+    /// The pods of drills that are kept apart.
+    pub(super) isolated: watch::Receiver<Drilled>,
 }
 
 /// A pod of this node.
@@ -80,11 +83,17 @@ pub(super) struct Pods {
     /// The pods as they are being listed.
     listing: Vec<Pod>,
     real: watch::Sender<BTreeSet<Ipv4Addr>>,
+    drilled: watch::Sender<Drilled>,
     brought_up: usize,
 }
 
 impl Pods {
-    pub(super) fn new(context: Arc<Context>, range: Range, real: watch::Sender<BTreeSet<Ipv4Addr>>) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        range: Range,
+        real: watch::Sender<BTreeSet<Ipv4Addr>>,
+        drilled: watch::Sender<Drilled>,
+    ) -> Self {
         Self {
             context,
             addresses: Addresses::new(range),
@@ -95,6 +104,7 @@ impl Pods {
             workers: JoinSet::new(),
             listing: Vec::new(),
             real,
+            drilled,
             brought_up: 0,
         }
     }
@@ -258,8 +268,19 @@ impl Pods {
         }
     }
 
-    /// Tells which addresses have processes behind them.
+    /// Tells which addresses have processes behind them, and which of those are of drills.
     fn tell_real(&mut self) {
+        let mut drilled = Drilled::new();
+        for (uid, entry) in self.entries.iter().filter(|(_, entry)| matches!(entry.kind, Kind::Real(_))) {
+            if let (Some(drill), Some(address)) = (entry.pod.labels().get(LABEL), self.addresses.known(uid)) {
+                drilled.insert(address, drill.clone());
+            }
+        }
+        self.drilled.send_if_modified(|known| {
+            let changed = *known != drilled;
+            *known = drilled;
+            changed
+        });
         let real: Vec<&String> =
             self.entries.iter().filter(|(_, e)| matches!(e.kind, Kind::Real(_))).map(|(uid, _)| uid).collect();
         let addresses = real.into_iter().filter_map(|uid| self.addresses.known(uid)).collect();

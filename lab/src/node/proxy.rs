@@ -191,7 +191,7 @@ impl State {
 }
 
 /// Runs a program with that input.
-async fn run(program: &'static str, arguments: &[&str], input: &str) -> Result<(), NetworkError> {
+pub(super) async fn run(program: &'static str, arguments: &[&str], input: &str) -> Result<(), NetworkError> {
     let failed = |source| NetworkError::Run { program, source };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);

@@ -88,6 +88,7 @@ impl Bench {
             programs: Programs::new(dir.path(), dir.path().join("copies"), dir.path().join("images")).unwrap(),
             host_ip: Ipv4Addr::LOCALHOST,
             services,
+            isolated: watch::channel(std::collections::BTreeMap::new()).1,
         });
         let (orders, worker) = start(&context, &pod);
         Self { dir, requests, orders, pod, context, worker }

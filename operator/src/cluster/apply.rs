@@ -3,7 +3,7 @@
 use super::{Cluster, ObjectName, PutBack, REQUEST_TIMEOUT, reference};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::GroupVersionKind;
 use kube::runtime::events::EventType;
 use serde_json::json;
@@ -253,6 +253,20 @@ impl Cluster {
         Ok(deleted)
     }
 
+    /// Deletes an object that was made under a name of its own, also where the watch has not shown it yet.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn take_away(&self, name: &ObjectName) -> Result<(), ApplyError> {
+        self.upheld.forget(name);
+        let unseen = DynamicObject { types: None, metadata: ObjectMeta::default(), data: serde_json::Value::Null };
+        let observed = self.rendered.get(name);
+        if observed.as_ref().is_some_and(|object| object.metadata.deletion_timestamp.is_some()) {
+            return Ok(());
+        }
+        self.delete(name, observed.as_deref().unwrap_or(&unseen)).await
+    }
+
     async fn delete(&self, name: &ObjectName, object: &DynamicObject) -> Result<(), ApplyError> {
         let Some(resource) = self.resource(&name.kind) else {
             return Ok(());
@@ -261,7 +275,11 @@ impl Cluster {
         self.metrics.writes.with_label_values(&["delete"]).inc();
         let parameters = DeleteParams {
             // Another object that has since taken the name is not ours to delete.
-            preconditions: Some(Preconditions { uid: object.metadata.uid.clone(), resource_version: None }),
+            preconditions: object
+                .metadata
+                .uid
+                .clone()
+                .map(|uid| Preconditions { uid: Some(uid), resource_version: None }),
             ..DeleteParams::background()
         };
         let api = self.api(&resource, name.namespace.as_deref());

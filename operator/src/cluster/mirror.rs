@@ -135,6 +135,12 @@ impl Mirror {
         names.filter_map(|name| Some((name.clone(), Arc::clone(objects.by_name.get(name)?)))).collect()
     }
 
+    /// Every durable id that some object bears.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        self.objects.read().by_id.keys().cloned().collect()
+    }
+
     /// Whether the first list of a kind is in.
     #[must_use]
     pub fn is_synced(&self, kind: &str) -> bool {
@@ -272,8 +278,9 @@ mod tests {
         assert_eq!(mirror.owned_by("1").len(), 1);
         mirror.keep("ConfigMap", object("b", None), |_, _| {});
         assert!(mirror.owned_by("1").is_empty());
+        assert_eq!(mirror.ids(), ["2"]);
         mirror.objects.write().remove(&ObjectName::of("ConfigMap", &object("a", None)));
-        assert!(mirror.owned_by("2").is_empty());
+        assert!(mirror.owned_by("2").is_empty() && mirror.ids().is_empty());
         assert_eq!(mirror.of_kind("ConfigMap").len(), 1);
     }
 }

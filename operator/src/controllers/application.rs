@@ -167,7 +167,7 @@ fn judge(context: &Context, workloads: &[Workload], missing: &[String]) -> Repor
 
 /// The Secrets that are not in this site. Only their presence is asked, never their content. One that cannot be asked for
 /// counts as missing.
-async fn missing_secrets(context: &Context, namespace: &str, names: &[String]) -> Vec<String> {
+pub(crate) async fn missing_secrets(context: &Context, namespace: &str, names: &[String]) -> Vec<String> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Secret"));
     let api = context.cluster.api(&resource, Some(namespace));
     let mut missing = Vec::new();

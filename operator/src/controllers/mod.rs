@@ -11,6 +11,7 @@ mod environment;
 mod failover_group;
 mod unit;
 
+pub(crate) use application::missing_secrets;
 pub use blocked::Blocked;
 pub use data_centre::{is_shared_namespace, own_data_centre};
 

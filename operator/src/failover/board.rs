@@ -7,6 +7,8 @@ use crate::shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_arbiter::records::{DataRecord, GroupRecord, Hold, HoldRecord, JournalSeen, RequestRecord, Versioned};
+use tandem_core::drill::is_over;
+use tandem_core::failover::ExecutionKind;
 use tokio::sync::watch;
 
 /// A group's record as it is seen.
@@ -273,6 +275,24 @@ impl Board {
     /// Looks at a request where it stands: one of a whole city is large, and is looked at for each of its groups.
     pub fn with_request<T>(&self, id: &str, look: impl FnOnce(&RequestRecord) -> T) -> Option<T> {
         self.inner.read().requests.get(id).map(|held| look(&held.value))
+    }
+
+    /// The groups of which a drill may have something in a cluster, at whichever site.
+    #[must_use]
+    pub fn drilled(&self) -> BTreeSet<String> {
+        let inner = self.inner.read();
+        inner.requests.values().flat_map(|held| held.value.drill.under_way().cloned()).collect()
+    }
+
+    /// The drills that a site rehearses and has not ended.
+    #[must_use]
+    pub fn drills(&self, site: &str) -> BTreeMap<String, Versioned<RequestRecord>> {
+        let open = |record: &RequestRecord| {
+            record.kind == ExecutionKind::Drill && record.to == site && !is_over(&record.groups, &record.drill)
+        };
+        let inner = self.inner.read();
+        let drills = inner.requests.iter().filter(|(_, held)| open(&held.value));
+        drills.map(|(id, held)| (id.clone(), held.clone())).collect()
     }
 
     /// Every request.

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_arbiter::records::{GroupRecord, RequestRecord, Versioned};
 use tandem_arbiter::txn::Acting;
+use tandem_core::drill;
+use tandem_core::failover::ExecutionKind;
 use tandem_crds::Failover;
 
 /// How often it is looked for something to remove.
@@ -95,8 +97,13 @@ fn old_requests(
             && !open.contains(*id)
             && of_it().all(|held| ended_before(held, before))
             && groups.values().all(|group| group.value.execution.as_ref() != Some(*id))
-            // What never began is only over where it was taken back.
-            && (record.abort || record.groups.keys().all(|name| of_it().any(|held| held.seen.journal.group == *name)))
+            && if record.kind == ExecutionKind::Drill {
+                // Whatever is said of it: clones may be left, and a real move finds them by this record.
+                drill::is_over(&record.groups, &record.drill)
+            } else {
+                // What never began is only over where it was taken back.
+                record.abort || record.groups.keys().all(|name| of_it().any(|held| held.seen.journal.group == *name))
+            }
     });
     old.map(|(id, _)| id.clone()).collect()
 }
@@ -132,7 +139,7 @@ fn old_journals<'a>(
 mod tests {
     use super::*;
     use tandem_arbiter::records::JournalSeen;
-    use tandem_core::failover::{Evidence, ExecutionKind, Journal, Outcome, Step};
+    use tandem_core::failover::{Evidence, Journal, Outcome, Step};
 
     const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -192,6 +199,23 @@ mod tests {
         assert!(!goes("dc-a", &going, &group(None), &none, before()));
         let late = [journal("x", 10, |journal| journal.evidence[0].ended = Some(before()))];
         assert!(!goes("dc-a", &late, &group(None), &none, before()));
+    }
+
+    #[test]
+    fn a_drill_goes_once_nothing_is_left_of_its_clones() {
+        let goes = |step: Option<&str>| {
+            let mut request = request("dc-a");
+            (request.value.kind, request.value.abort) = (ExecutionKind::Drill, true);
+            if let Some(step) = step {
+                let drill = serde_json::json!({"groups": {"g": {"step": step, "epoch": 1, "began": LONG_AGO}}});
+                request.value.drill = serde_json::from_value(drill).unwrap();
+            }
+            let requests = BTreeMap::from([("x".to_owned(), request)]);
+            !old_requests("dc-a", &requests, &[], &group(None), &BTreeSet::new(), before()).is_empty()
+        };
+        assert!(goes(Some("Completed")));
+        assert!(!goes(Some("Sweeping")), "taken back, and clones may still be there");
+        assert!(!goes(None), "the site that rehearses has not ended it");
     }
 
     #[test]

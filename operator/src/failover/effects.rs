@@ -33,7 +33,8 @@ pub(super) fn call(context: &Context, group: &str, facts: &Facts, effect: Effect
         EffectKind::ScaleStandby => scale(context, facts, &effect.token, Strength::Standby, first),
         EffectKind::Redirect => redirect(context, group, now),
         EffectKind::Verify => verify(context, facts, &effect.token, first),
-        // The rest is a provider's, but for the clones of drills, of which there are none.
+        EffectKind::SweepDrill => sweep(context, group),
+        // The rest is a provider's.
         _ => done("nothing to move"),
     }
 }
@@ -58,6 +59,15 @@ fn scale(context: &Context, facts: &Facts, token: &Token, strength: Strength, fi
             context.queues.provision.add(key);
         }
     }
+    Answer::Running
+}
+
+/// A drill gives way as soon as it sees that the group is moving; this waits until nothing is left of it.
+fn sweep(context: &Context, group: &str) -> Answer {
+    if !context.link.board().drilled().contains(group) {
+        return done("no clones are left");
+    }
+    context.drills.stir();
     Answer::Running
 }
 

@@ -47,6 +47,10 @@ pub(super) fn request(context: &Context, journal: &Journal) -> Option<Request> {
 pub(super) fn plan(context: &Context, picture: &Picture, ready: &ReadySince) -> Orders {
     let mut orders = Orders::default();
     for (id, record) in context.link.board().requests() {
+        if record.value.kind == ExecutionKind::Drill {
+            // It moves nothing; see `drills`.
+            continue;
+        }
         asked(context, picture, &id, &record.value, &mut orders);
     }
     by_itself(context, picture, ready, &mut orders);

@@ -18,11 +18,11 @@ use tandem_crds::{Capacity, Kind};
 
 /// What is known of a group apart from its record.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// Its place in the order.
     pub(super) member: Member,
     /// Its applications.
-    pub(super) applications: Vec<ObjectKey>,
+    pub(crate) applications: Vec<ObjectKey>,
     /// Its settings.
     pub(super) policy: Policy,
     active: Amounts,
@@ -30,28 +30,30 @@ pub(super) struct Facts {
 }
 
 /// Since when each group has been ready at each site, without a break.
-pub(super) type ReadySince = BTreeMap<(String, String), Duration>;
+pub(crate) type ReadySince = BTreeMap<(String, String), Duration>;
 
 /// What this replica knows at one moment.
 #[derive(Debug)]
-pub(super) struct Picture {
-    pub(super) now: Now,
-    pub(super) me: String,
+pub(crate) struct Picture {
+    pub(crate) now: Now,
+    pub(crate) me: String,
     pub(super) sites: Vec<String>,
-    pub(super) leads: bool,
+    pub(crate) leads: bool,
     pub(super) fenced: bool,
     pub(super) generation: u64,
-    pub(super) groups: BTreeMap<String, GroupHeld>,
-    pub(super) facts: BTreeMap<String, Facts>,
+    pub(crate) groups: BTreeMap<String, GroupHeld>,
+    pub(crate) facts: BTreeMap<String, Facts>,
     /// Scopes that are held; `None` where that is not known.
     holds: Option<BTreeSet<Hold>>,
     heard: BTreeSet<String>,
     room: BTreeMap<String, BTreeMap<String, bool>>,
+    /// Groups of which a drill may have clones at one of the sites.
+    drilled: BTreeSet<String>,
 }
 
 impl Picture {
     /// Looks at everything.
-    pub(super) fn take(context: &Context, ready: &mut ReadySince) -> Self {
+    pub(crate) fn take(context: &Context, ready: &mut ReadySince) -> Self {
         let link = &context.link;
         let board: &Board = link.board();
         let boot = link.uptime();
@@ -75,6 +77,7 @@ impl Picture {
             groups,
             heard,
             room: BTreeMap::new(),
+            drilled: board.drilled(),
             sites,
             me,
         };
@@ -117,15 +120,9 @@ impl Picture {
 
     /// Which groups have room at a site, beside those that are active there.
     fn share(&self, index: &Index, site: &str) -> BTreeMap<String, bool> {
-        let reports = index.reports(&ObjectKey::cluster(Kind::DataCentre, site));
-        let said = reports.get(site).and_then(|report| report.value.detail.pointer("/site/allocatable").cloned());
-        let capacity = said.and_then(|said| serde_json::from_value::<Capacity>(said).ok());
-        let Some(all) = capacity.as_ref().and_then(room::allocatable) else { return BTreeMap::new() };
+        let Some(all) = allocatable(index, site) else { return BTreeMap::new() };
         let active = |name: &String| self.groups.get(name).is_some_and(|held| held.record.value.active == site);
-        let used = self.facts.iter().fold(Amounts::default(), |sum, (name, facts)| {
-            sum.saturating_add(if active(name) { &facts.active } else { &facts.standby })
-        });
-        let free = all.saturating_sub(&used);
+        let free = all.saturating_sub(&self.used(site));
         let others = || self.facts.iter().filter(|(name, _)| !active(name));
         let more = |facts: &Facts| facts.active.saturating_sub(&facts.standby);
         let lost = self.sites.iter().any(|other| other != site && !self.heard.contains(other));
@@ -136,6 +133,19 @@ impl Picture {
             return share_room(&free, &claims);
         }
         others().map(|(name, facts)| (name.clone(), more(facts).fits(&free))).collect()
+    }
+
+    /// What the groups take at a site by their records.
+    fn used(&self, site: &str) -> Amounts {
+        let active = |name: &String| self.groups.get(name).is_some_and(|held| held.record.value.active == site);
+        self.facts.iter().fold(Amounts::default(), |sum, (name, facts)| {
+            sum.saturating_add(if active(name) { &facts.active } else { &facts.standby })
+        })
+    }
+
+    /// What this site's nodes have left beside what the groups take here; `None` where that is not known.
+    pub(crate) fn left(&self, index: &Index) -> Option<Amounts> {
+        Some(allocatable(index, &self.me)?.saturating_sub(&self.used(&self.me)))
     }
 
     /// The scope of a hold that covers a promotion of a group at a site.
@@ -152,7 +162,7 @@ impl Picture {
 
     /// Whether this replica has seen enough to decide: the records, the holds, and of each other site whether it lives. One that
     /// has just begun knows of nobody that they are ready, and would take back what goes well.
-    pub(super) fn is_informed(&self, context: &Context) -> bool {
+    pub(crate) fn is_informed(&self, context: &Context) -> bool {
         let link = &context.link;
         link.seen().is_some() && self.tells_enough(|site| link.peers().proof(site, self.now.boot).is_some())
     }
@@ -170,7 +180,7 @@ impl Picture {
     }
 
     /// What is known of a group that would move to `target`.
-    pub(super) fn situation(
+    pub(crate) fn situation(
         &self,
         context: &Context,
         ready: &ReadySince,
@@ -209,7 +219,7 @@ impl Picture {
             hold: self.hold(group, target),
             silence: context.link.peers().silence(&record.active),
             sites: self.sites.iter().map(view).collect(),
-            drill: false,
+            drill: self.drilled.contains(group),
             policy: facts.policy,
         })
     }
@@ -237,8 +247,15 @@ impl Picture {
     }
 }
 
+/// What a site says that its nodes have.
+fn allocatable(index: &Index, site: &str) -> Option<Amounts> {
+    let reports = index.reports(&ObjectKey::cluster(Kind::DataCentre, site));
+    let said = reports.get(site)?.value.detail.pointer("/site/allocatable").cloned()?;
+    room::allocatable(&serde_json::from_value::<Capacity>(said).ok()?)
+}
+
 #[allow(clippy::disallowed_methods)] // an edge: the time is written for people to read, and decides nothing
-pub(super) fn wall() -> jiff::Timestamp {
+pub(crate) fn wall() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
@@ -332,6 +349,7 @@ mod tests {
             holds,
             heard: heard.iter().map(|site| (*site).to_owned()).collect(),
             room: BTreeMap::new(),
+            drilled: BTreeSet::new(),
         }
     }
 

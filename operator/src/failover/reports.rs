@@ -12,11 +12,10 @@ use crate::context::Context;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_arbiter::records::{ReportRecord, RequestRecord, Versioned};
-use tandem_core::failover::ExecutionKind;
 use tandem_core::render::Strength;
 use tandem_core::report::{ApplicationReport, Asked, FailoverReport, Move, Sources};
 use tandem_core::sync::ObjectKey;
-use tandem_crds::{FailoverStatus, Why};
+use tandem_crds::Why;
 
 /// How often it is looked for executions that have ended.
 const LOOK: Duration = Duration::from_secs(2);
@@ -119,11 +118,7 @@ async fn keep(
     all: &mut BTreeMap<String, Kept>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let looked = shown::look(context, picture, id, record);
-    // A rehearsal has no journals: what it found is in its status, whole.
-    let drill = (record.kind == ExecutionKind::Drill)
-        .then(|| shown::status(context, picture, id, record, &FailoverStatus::default()));
-    let phase = drill.as_ref().map_or(looked.phase, |status| status.phase);
-    if !phase.ended() {
+    if !looked.phase.ended() {
         return Ok(());
     }
     let arbiter = context.link.arbiter();
@@ -139,8 +134,7 @@ async fn keep(
         return Ok(());
     }
     let Some(acting) = context.link.acting() else { return Ok(()) };
-    let mut report = FailoverReport { phase, ..report(context, picture, id, record, &looked) };
-    report.drill = drill.and_then(|status| serde_json::to_value(status).ok()?.get("drill").cloned());
+    let report = report(context, picture, id, record, &looked);
     if arbiter.put_report(acting, kept.head.as_ref(), &report, stamp.1).await? {
         tracing::info!(execution = id, settled = report.settled, sha256 = report.digest(), "the report is kept");
         kept.head = arbiter.report_head(id).await?;
@@ -177,6 +171,7 @@ fn report(context: &Context, picture: &Picture, id: &str, record: &RequestRecord
         phase: looked.phase,
         waves: looked.order.waves.waves.iter().map(|wave| wave.groups.clone()).collect(),
         moves: record.groups.keys().map(|name| (name.clone(), one(name))).collect(),
+        drill: looked.drill.clone(),
         site: &picture.me,
         now: wall(),
     })

@@ -9,6 +9,7 @@ use crate::audit::wrote;
 use crate::chain::Chain;
 use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
+use crate::drills;
 use crate::trace;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
@@ -17,14 +18,15 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_arbiter::records::{RequestRecord, Versioned};
+use tandem_arbiter::records::{PLATFORM, RequestRecord, Versioned};
 use tandem_arbiter::txn::Scribe;
 use tandem_core::failover::{AcceptDataLoss, Approval, ExecutionKind, Reason};
+use tandem_core::names::LABEL_SCHEDULED;
 use tandem_core::trace::Trace;
 use tandem_crds::validation::broken_rules;
 use tandem_crds::{Failover, FailoverSelector, FailoverStatus, FailoverType, GroupMove, Why};
 
-pub(super) const KIND: &str = "Failover";
+pub(crate) const KIND: &str = "Failover";
 const MANAGER: &str = "tandem/failover";
 /// Label on an object that this site made for a request of another: the site at which it was asked.
 const ASKED_AT: &str = "tandem.dev/asked-at";
@@ -37,7 +39,7 @@ const GATHER_MANY: Duration = Duration::from_secs(1);
 /// From this many moves under way on.
 const MANY: usize = 100;
 
-fn resource() -> ApiResource {
+pub(crate) fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(
         &GroupVersionKind::gvk(tandem_crds::GROUP, tandem_crds::VERSION, KIND),
         "failovers",
@@ -100,6 +102,9 @@ async fn look(context: &Context, ready: &mut ReadySince, first: bool) {
     // First what nobody at this site sees yet: it may be over before the others are brought in line.
     let known: BTreeSet<&String> = here.iter().map(|(id, _)| id).collect();
     for (id, record) in requests.iter().filter(|(id, _)| !known.contains(id)) {
+        if drills::is_given_up(context, &record.value) {
+            continue;
+        }
         let journals = context.link.board().execution(id);
         // A quick move has ended before the other site has looked at it once; it is shown there as long as anything is open.
         let open = journals.values().any(|held| !held.seen.journal.over);
@@ -140,7 +145,7 @@ fn is_settled(failover: &Failover, journals: &BTreeMap<String, JournalHeld>) -> 
 }
 
 /// The execution's id: two objects with one are one.
-pub(super) fn execution(failover: &Failover) -> &str {
+pub(crate) fn execution(failover: &Failover) -> &str {
     let name = failover.metadata.name.as_deref().unwrap_or_default();
     failover.spec.idempotency_key.as_deref().unwrap_or(name)
 }
@@ -253,10 +258,11 @@ fn resolve(context: &Context, picture: &Picture, failover: &Failover) -> Result<
     if orders::is_automatic(id) || id.contains('/') {
         return Err(said("Invalid", format!("the key {id} is of Tandem's own form; choose another name")));
     }
+    let mut selected = select(context, picture, &spec.selector)?;
     if spec.kind == FailoverType::Drill {
-        return Err(said("NotBuilt", "drills are not carried out by this release".to_owned()));
+        // The right to publish has no workload that could be rehearsed.
+        selected.remove(PLATFORM);
     }
-    let selected = select(context, picture, &spec.selector)?;
     let preferred = Some(context.config.preferred_authority.clone());
     let home = preferred.filter(|_| spec.kind == FailoverType::Failback);
     let given = spec.to.clone().or(home);
@@ -310,6 +316,7 @@ fn resolve(context: &Context, picture: &Picture, failover: &Failover) -> Result<
         despite_not_ready: spec.despite_not_ready,
         paused_at: spec.pause.then(|| context.config.site.clone()).into_iter().collect(),
         abort: spec.abort,
+        drill: Default::default(),
     })
 }
 
@@ -359,9 +366,13 @@ async fn make(context: &Context, id: &str, record: &RequestRecord) {
     if let Some(most) = record.max_parallel {
         spec["maxParallel"] = json!(most);
     }
+    let mut labels = json!({ASKED_AT: record.site});
+    if let Some(group) = drills::scheduled(id, record) {
+        labels[LABEL_SCHEDULED] = json!(group);
+    }
     let object = json!({
         "apiVersion": resource().api_version, "kind": KIND,
-        "metadata": {"name": id, "labels": {ASKED_AT: record.site}}, "spec": spec,
+        "metadata": {"name": id, "labels": labels}, "spec": spec,
     });
     let Ok(object) = serde_json::from_value::<DynamicObject>(object) else { return };
     if context.cluster.may_write().is_err() {

@@ -9,10 +9,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_arbiter::records::RequestRecord;
-use tandem_core::failover::{Evidence, Journal, Reason, Standing, Step, Turn, standing as stands};
+use tandem_core::drill;
+use tandem_core::failover::{Evidence, ExecutionKind, Journal, Reason, Standing, Step, Turn, standing as stands};
 use tandem_core::report::{Verdict, Wanted, loss, without_service};
 use tandem_crds::status::{ConditionValue, READY, Reason as Condition, merge};
-use tandem_crds::{FailoverPhase, FailoverStatus, FailoverWave, GroupMove, MoveStep, Why};
+use tandem_crds::{DrillReport, FailoverPhase, FailoverStatus, FailoverWave, GroupMove, MoveStep, Why};
 
 /// From this many groups on, those that went well leave their steps out: the object would become too large.
 const MANY: usize = 100;
@@ -35,6 +36,7 @@ pub(super) struct Looked {
     pub(super) order: Order,
     pub(super) groups: Vec<GroupMove>,
     pub(super) phase: FailoverPhase,
+    pub(super) drill: Option<DrillReport>,
     why: Option<Why>,
 }
 
@@ -43,10 +45,14 @@ pub(super) fn look(context: &Context, picture: &Picture, id: &str, record: &Requ
     let journals = context.link.board().execution(id);
     let most = record.max_parallel.unwrap_or(context.config.failover.max_parallel);
     let order = orders::order(picture, record, &journals, most);
+    if record.kind == ExecutionKind::Drill {
+        let FailoverStatus { phase, groups, drill, .. } = rehearsed(id, record);
+        return Looked { journals, order, groups, phase, drill, why: None };
+    }
     let groups: Vec<GroupMove> =
         record.groups.keys().map(|name| one(picture, record, name, journals.get(name), &order)).collect();
     let (phase, why) = overall(record, &groups, &journals);
-    Looked { journals, order, groups, phase, why }
+    Looked { journals, order, groups, phase, drill: None, why }
 }
 
 /// Whether nothing more will become of a request.
@@ -62,6 +68,9 @@ pub(super) fn status(
     record: &RequestRecord,
     standing: &FailoverStatus,
 ) -> FailoverStatus {
+    if record.kind == ExecutionKind::Drill {
+        return rehearsed(id, record);
+    }
     let Looked { order, mut groups, phase, why, .. } = look(context, picture, id, record);
     for group in &mut groups {
         if let Some(before) = standing.groups.iter().find(|before| before.name == group.name) {
@@ -109,9 +118,16 @@ pub(super) fn status(
     }
 }
 
+/// The status of a drill.
+fn rehearsed(id: &str, record: &RequestRecord) -> FailoverStatus {
+    let RequestRecord { from, to, groups, paused_at, .. } = record;
+    drill::status(drill::Asked { id, from, to, groups, paused: !paused_at.is_empty() }, &record.drill)
+}
+
 /// Completes a status with what every status has.
 pub(super) fn finish(status: &mut FailoverStatus, standing: &FailoverStatus, generation: i64) {
     let (reason, message) = match status.phase {
+        FailoverPhase::Completed if status.drill.is_some() => (Condition::Ready, "every clone was ready".to_owned()),
         FailoverPhase::Completed => (Condition::Ready, "every group serves at the target".to_owned()),
         FailoverPhase::Refused => (Condition::Invalid, status.message.clone()),
         phase if status.message.is_empty() => (Condition::Progressing, phase.as_str().to_owned()),

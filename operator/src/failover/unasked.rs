@@ -73,6 +73,7 @@ fn request(from: &str, to: &str, at: jiff::Timestamp) -> RequestRecord {
         despite_not_ready: false,
         paused_at: Default::default(),
         abort: false,
+        drill: Default::default(),
     }
 }
 

@@ -3,15 +3,19 @@
 use super::Metrics;
 use super::labels::{GROUP, SITE, STEP};
 use super::samples::Samples;
-use crate::failover::{Board, GroupNotes};
-use std::collections::BTreeMap;
+use crate::cluster::Mirror;
+use crate::failover::{Board, FAILOVER, GroupNotes};
+use crate::index::Index;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tandem_arbiter::gate::{Query, SharedGate};
+use tandem_core::drill::DrillResult;
 use tandem_core::failover::{
     EXPOSING, EffectKind, Evidence, ExecutionKind, Journal, Outcome, Side, Standing, Step, standing,
 };
 use tandem_core::metrics::{Label, Metric, Teller};
-use tandem_crds::Protection;
+use tandem_crds::{FailoverGroup, Kind, Protection};
 
 const READINESS: [&str; 3] = ["Protected", "Unprotected", "Unknown"];
 const READY: Label = Label::closed("readiness", || READINESS.to_vec());
@@ -22,6 +26,7 @@ const TYPE: Label = Label::closed("type", || ExecutionKind::ALL.map(ExecutionKin
 const ENDED: Label = Label::closed("result", || vec!["completed", "rolled_back"]);
 const CAUSE: Label = Label::closed("cause", || vec!["automatic", "by hand"]);
 const CALL: Label = Label::closed("call", || EffectKind::ALL.map(EffectKind::name).to_vec());
+const DRILLED: Label = Label::closed("result", || DrillResult::ALL.map(DrillResult::as_str).to_vec());
 const ANSWER: Label = Label::closed("result", || vec!["running", "done", "failed", "refused"]);
 
 /// Upper bounds for a step, in seconds: most take moments, some wait for people.
@@ -70,13 +75,19 @@ tandem_core::declare_metrics! {
         "From when the move of a group began until it served at the target, or was taken back; by the drivers' wall clocks.",
     ).by(&[TYPE, ENDED]);
     TAKE_OVERS = Metric::counter("tandem_take_overs_total", "groups", "Groups taken over.").by(&[CAUSE]);
+    DRILLS = Metric::counter("tandem_drills_total", "drills", "Drills of a group that ended here, by what they came to.").by(&[DRILLED]);
+    DRILL_AGE = Metric::gauge(
+        "tandem_drill_success_age_seconds",
+        "seconds",
+        "How long ago a drill of a group that has a schedule last passed, by the wall clock; since the group was made where none has.",
+    ).by(&[GROUP]).told_by(Teller::Leader);
     CALLS = Metric::counter("tandem_failover_calls_total", "calls", "Calls made for moves.").by(&[CALL, ANSWER]);
 }
 
 /// What is looked up at a scrape, from the arbiter alone.
 pub(super) const SCRAPED: &[&Metric] = &[&EPOCH, &ACTIVE, &ACTIVE_SITE, &EXECUTIONS, &EXECUTIONS_ASIDE];
 /// What is looked up at a scrape beside that.
-pub(super) const SCRAPED_OF_SITE: &[&Metric] = &[&GROUPS, &EXPOSED];
+pub(super) const SCRAPED_OF_SITE: &[&Metric] = &[&GROUPS, &EXPOSED, &DRILL_AGE];
 
 /// Who is active.
 pub(super) fn groups(samples: &mut Samples, board: &Board, gate: &SharedGate, sites: &[String], now: Duration) {
@@ -141,6 +152,39 @@ pub(super) fn readiness(samples: &mut Samples, board: &Board, notes: &GroupNotes
     for (reason, count) in exposed {
         samples.count(&EXPOSED, &[reason], count);
     }
+}
+
+/// How long ago groups with a schedule last passed a drill, by what this site's objects show.
+pub(super) fn drills(samples: &mut Samples, index: &Index, own: &Mirror, now: Timestamp) {
+    let scheduled: BTreeSet<String> = index.with_world(|world| {
+        let drills = |group: &FailoverGroup| group.spec.drills.as_ref().is_some_and(|drills| drills.schedule.is_some());
+        world.groups.iter().filter(|(_, group)| drills(group)).map(|(name, _)| name.clone()).collect()
+    });
+    if scheduled.is_empty() {
+        return;
+    }
+    let mut since: BTreeMap<String, Timestamp> = BTreeMap::new();
+    for group in own.of_kind(Kind::FailoverGroup.name()) {
+        if let (Some(name), Some(made)) = (&group.metadata.name, &group.metadata.creation_timestamp) {
+            since.insert(name.clone(), made.0);
+        }
+    }
+    for (group, at) in own.of_kind(FAILOVER).iter().flat_map(|object| passed(&object.data)) {
+        since.entry(group).and_modify(|latest| *latest = at.max(*latest)).or_insert(at);
+    }
+    for (group, at) in since.into_iter().filter(|(group, _)| scheduled.contains(group)) {
+        samples.set(&DRILL_AGE, &[&group], now.duration_since(at).as_secs_f64().max(0.0));
+    }
+}
+
+/// The groups that passed in a drill, and when.
+fn passed(failover: &serde_json::Value) -> Vec<(String, Timestamp)> {
+    let groups = failover.pointer("/status/drill/groups").and_then(serde_json::Value::as_array);
+    let passed = groups.into_iter().flatten().filter(|group| group["result"] == DrillResult::Passed.as_str());
+    let at = |group: &serde_json::Value| {
+        Some((group["name"].as_str()?.to_owned(), group["ended"].as_str()?.parse::<Timestamp>().ok()?))
+    };
+    passed.filter_map(at).collect()
 }
 
 impl Metrics {

@@ -62,6 +62,8 @@ pub struct Metrics {
     failover_seconds: HistogramVec,
     /// Take-overs by this replica, by cause.
     pub take_overs: IntCounterVec,
+    /// Drills of a group that ended here, by result.
+    pub drills: IntCounterVec,
     /// Calls made for executions, by kind and result.
     pub effects: IntCounterVec,
     /// Entries that wait for their place in the site's audit chain, as its leader sees it.
@@ -129,6 +131,7 @@ impl Metrics {
             step_seconds: histograms(&failover::STEP_DURATION)?,
             failover_seconds: histograms(&failover::DURATION)?,
             take_overs: counters(&failover::TAKE_OVERS)?,
+            drills: counters(&failover::DRILLS)?,
             effects: counters(&failover::CALLS)?,
             audit_pending: gauge(&audit::PENDING)?,
             audit_entries: counter(&audit::ENTRIES)?,
@@ -174,6 +177,7 @@ impl Metrics {
             sync::open(samples, &standing, &sync::Open::of(&context));
             if standing.leads {
                 failover::readiness(samples, context.link.board(), &context.group_notes, context.link.uptime());
+                failover::drills(samples, &context.index, &context.cluster.own, crate::failover::wall());
             }
             tenants::objects(samples, &context.index, &context.refusals, &context.config.site);
             tenants::units(samples, &context.index, &context.cluster.rendered);

@@ -40,6 +40,7 @@ fn report(execution: &str, groups: &[&str]) -> FailoverReport {
         phase: FailoverPhase::Completed,
         waves: Vec::new(),
         moves: groups.iter().map(|name| ((*name).to_owned(), of())).collect(),
+        drill: None,
         site: "dc-b",
         now: at(5),
     })

@@ -151,7 +151,14 @@ async fn each_thing_that_people_say_of_a_move_is_an_entry() {
     let second = first.with("dc-a", &serde_json::from_value::<Vec<_>>(zhao).unwrap(), true, false);
     let paused = arbiter.put_request("home", Some(&asked), &second, scribe).await.unwrap();
     let third = second.with("dc-a", &[], false, true);
-    arbiter.put_request("home", Some(&paused), &third, scribe).await.unwrap();
+    let aborted = arbiter.put_request("home", Some(&paused), &third, scribe).await.unwrap();
+    // A drill begins, goes on, and ends.
+    let (mut fourth, mut held) = (third.clone(), aborted);
+    for step in ["Preparing", "Cloning", "Completed"] {
+        let drill = serde_json::json!({"groups": {"g": {"step": step, "epoch": 1, "began": Timestamp::UNIX_EPOCH}}});
+        fourth.drill = serde_json::from_value(drill).unwrap();
+        held = arbiter.put_request("home", Some(&held), &fourth, scribe).await.unwrap();
+    }
     // Too late: another wrote meanwhile.
     arbiter.put_request("home", Some(&paused), &second, scribe).await.unwrap();
     let entries = drained(&arbiter).await;
@@ -163,6 +170,8 @@ async fn each_thing_that_people_say_of_a_move_is_an_entry() {
         ("failovers.pause", "failovers/home"),
         ("failovers.resume", "failovers/home"),
         ("failovers.abort", "failovers/home"),
+        ("failovers.drill.begin", "failovers/home/groups/g"),
+        ("failovers.drill.end", "failovers/home/groups/g"),
     ];
     assert_eq!(said, wanted);
     assert!(entries.iter().all(|entry| entry.trace.as_deref() == Some("home") && entry.actor == actor));

@@ -45,6 +45,7 @@ fn report(execution: &str, groups: usize, reason: &str, now: Timestamp) -> Failo
         phase: FailoverPhase::Completed,
         waves: Vec::new(),
         moves: (0..groups).map(|n| (format!("group-{n:04}"), of())).collect::<BTreeMap<_, _>>(),
+        drill: None,
         site: "dc-b",
         now,
     })

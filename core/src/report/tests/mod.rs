@@ -163,6 +163,7 @@ fn report(asked: &Asked, phase: FailoverPhase, journals: &[(&str, Option<&Journa
         phase,
         waves: vec![journals.iter().map(|(name, _)| (*name).to_owned()).collect()],
         moves: journals.iter().map(|(name, journal)| ((*name).to_owned(), moved(name, *journal))).collect(),
+        drill: None,
         site: "dc-b",
         now: at(700_000),
     })
