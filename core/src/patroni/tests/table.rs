@@ -165,7 +165,7 @@ fn a_fence_needs_no_patroni_and_a_standby_stays_one() {
     let rewound = Picture { standing: Standing { fenced: true, ..none }, ..standby() };
     assert_eq!((role(&rewound), comparable_timeline(&rewound)), (Role::Standby, Some(3)));
     // Until it follows, it says what it was told.
-    assert_eq!((role(&nobody(rewound.clone())), role(&nobody(standby()))), (Role::Fenced, Role::Unknown));
+    assert_eq!((role(&nobody(rewound)), role(&nobody(standby()))), (Role::Fenced, Role::Unknown));
 }
 
 #[test]
