@@ -170,7 +170,10 @@ impl World {
             // Each wish has a key of its own.
             let name = format!("home-{}", std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis());
             let wish = fixtures::failover(&name, "Failback", "dc-a", &json!({"all": true}));
-            self.ask("dc-b", &wish, "Completed").await;
+            let client = self.client("dc-b").await;
+            eventually("the way home to be taken", PATIENCE, || async { apply(&client, &wish).await.ok() }).await;
+            let ended = self.phase_ended("dc-b", &name).await;
+            assert!(ended.starts_with("Completed"), "the way home: {ended}");
         }
         self.active("dc-a").await;
         for application in ["web", "records"] {
