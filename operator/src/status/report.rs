@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 /// How long something may be on its way before that is worth a report.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long the index may take to learn what was written. After that it is believed: the arbiter may have been restored.
+const LEARNT: Duration = Duration::from_secs(60);
 /// How long reports are gathered into one write.
 const GATHER: Duration = Duration::from_millis(200);
 /// How many reports go into one transaction at most; etcd allows 128 operations.
@@ -93,9 +95,20 @@ pub struct Reporter {
     site: String,
     index: Arc<Index>,
     pending: Arc<Mutex<BTreeMap<ObjectKey, Pending>>>,
+    /// What this replica wrote, or began to, while it leads: the index learns of it later.
+    sent: Arc<Mutex<BTreeMap<ObjectKey, Sent>>>,
     /// Of which record it was told that the object is ready.
     told: Arc<Mutex<BTreeMap<ObjectKey, i64>>>,
     added: Arc<Notify>,
+}
+
+/// What became of the last report of an object.
+#[derive(Debug)]
+enum Sent {
+    /// It is being written, or nobody knows whether it was.
+    Doubtful,
+    /// It is written, since then.
+    Written(StatusRecord, Instant),
 }
 
 #[derive(Debug)]
@@ -108,7 +121,14 @@ impl Reporter {
     /// A reporter for a site that has nothing to report yet.
     #[must_use]
     pub fn new(site: &str, index: Arc<Index>) -> Self {
-        Self { site: site.to_owned(), index, pending: Arc::default(), told: Arc::default(), added: Arc::default() }
+        Self {
+            site: site.to_owned(),
+            index,
+            pending: Arc::default(),
+            sent: Arc::default(),
+            told: Arc::default(),
+            added: Arc::default(),
+        }
     }
 
     /// Reports how an object stands. What the arbiter has already is not written again, and what is merely on its way is
@@ -122,7 +142,12 @@ impl Reporter {
             tracing::info!(revision = of.revision, elapsed_seconds, "ready");
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.as_ref() == Some(&record) {
+        let there = match self.sent.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            Some(Sent::Doubtful) => false,
+            Some(Sent::Written(sent, at)) if at.elapsed() < LEARNT => *sent == record,
+            _ => written.as_ref() == Some(&record),
+        };
+        if there {
             pending.remove(key);
             return;
         }
@@ -153,13 +178,24 @@ impl Reporter {
     /// Drops what was to be reported of an object that is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
+    /// Forgets what it was about to write and what it wrote: another replica writes now.
+    fn stop(&self) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What is to be written now. From here on nobody knows whether it is, until [`Self::written`].
     fn due(&self, now: Instant) -> Vec<(ObjectKey, StatusRecord)> {
         let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let due = pending.iter().filter(|(_, pending)| pending.due <= now);
-        due.take(BATCH).map(|(key, pending)| (key.clone(), pending.record.clone())).collect()
+        let due: Vec<_> = due.take(BATCH).map(|(key, pending)| (key.clone(), pending.record.clone())).collect();
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.extend(due.iter().map(|(key, _)| (key.clone(), Sent::Doubtful)));
+        due
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -173,6 +209,8 @@ impl Reporter {
                 pending.remove(key);
             }
         }
+        let (mut sent, now) = (self.sent.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+        sent.extend(batch.iter().map(|(key, record)| (key.clone(), Sent::Written(record.clone(), now))));
     }
 }
 
@@ -205,7 +243,7 @@ pub async fn run_reporter(context: Context) {
         if !context.link.standing().leads {
             // Another replica finds the same out and reports it; this one looks again should it lead again.
             context.dropped.note();
-            reporter.pending.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            reporter.stop();
             continue;
         }
         loop {
@@ -242,6 +280,28 @@ mod tests {
             published_at,
             trace: None,
         })
+    }
+
+    #[test]
+    fn what_changes_back_while_it_is_written_is_written_again() {
+        let key = ObjectKey::cluster(Kind::Unit, "health");
+        let of = Versioned { value: record(Timestamp::UNIX_EPOCH), revision: 5 };
+        let not_ready = || Report::not_ready(Reason::SecretMissing, "no");
+        let reporter = Reporter::new("dc-a", Arc::default());
+        let due = || reporter.due(Instant::now()).into_iter().map(|(_, record)| record.ready).collect::<Vec<_>>();
+        reporter.report(&key, &of, Report::ready());
+        let first = reporter.due(Instant::now());
+        reporter.written(&first);
+        assert!(due().is_empty());
+        // The index has not heard of it yet, and it is not written twice.
+        reporter.report(&key, &of, Report::ready());
+        assert!(due().is_empty());
+        reporter.report(&key, &of, not_ready());
+        let second = reporter.due(Instant::now());
+        // On its way; what the arbiter had before is no reason to leave this out.
+        reporter.report(&key, &of, Report::ready());
+        reporter.written(&second);
+        assert_eq!(due(), [true], "else it would be told not to be ready for good");
     }
 
     #[test]
