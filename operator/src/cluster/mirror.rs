@@ -113,6 +113,13 @@ fn reports(entry: &ManagedFieldsEntry) -> bool {
     wrote("f:status") && !wrote("f:spec")
 }
 
+/// Whether one is an earlier version of the other. What cannot be compared is not.
+fn precedes(earlier: &DynamicObject, later: &DynamicObject) -> bool {
+    let version = |object: &DynamicObject| object.metadata.resource_version.as_ref()?.parse::<u64>().ok();
+    let newer = version(earlier).zip(version(later)).is_some_and(|(earlier, later)| earlier < later);
+    newer && earlier.metadata.uid == later.metadata.uid
+}
+
 impl Mirror {
     /// One object.
     #[must_use]
@@ -161,13 +168,14 @@ impl Mirror {
         self.objects.write().remove(&name);
     }
 
-    /// Takes in an object as the API server answered a write with it, before the watch repeats it. Only where the same
-    /// object is known: the answer to a write may be older than its deletion.
+    /// Takes in an object as the API server answered a write with it, before the watch repeats it. Only where an earlier
+    /// version of the same object is known: the answer to a write may be older than its deletion, or than a change of
+    /// somebody else's that the watch has brought already and will not bring again.
     pub fn take_in(&self, kind: &str, mut object: DynamicObject) {
         slim(kind, &mut object);
         let name = ObjectName::of(kind, &object);
         let mut objects = self.objects.write();
-        if objects.by_name.get(&name).is_some_and(|known| known.metadata.uid == object.metadata.uid) {
+        if objects.by_name.get(&name).is_some_and(|known| precedes(known, &object)) {
             objects.put(name, object);
         }
     }
@@ -266,6 +274,32 @@ mod tests {
             assert_eq!(written(kind, id), ["kubectl-edit"], "{kind}");
         }
         assert!(written("ConfigMap", None).is_empty());
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_newer_news_is_left_out() {
+        let mirror = Mirror::default();
+        let of = |uid: &str, version: &str| {
+            let mut object = object("a", Some("1"));
+            object.metadata.uid = Some(uid.to_owned());
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        let name = ObjectName::of("Deployment", &of("u", "0"));
+        let known = || mirror.get(&name).and_then(|found| found.metadata.resource_version.clone());
+        mirror.take_in("Deployment", of("u", "8"));
+        assert_eq!(known(), None, "it may have been deleted since");
+        // A controller has reported on it before the answer to the write was read.
+        mirror.keep("Deployment", of("u", "10"), |_, _| {});
+        mirror.take_in("Deployment", of("u", "9"));
+        assert_eq!(known().as_deref(), Some("10"), "else what was reported would never be seen");
+        mirror.take_in("Deployment", of("another", "11"));
+        assert_eq!(known().as_deref(), Some("10"));
+        mirror.take_in("Deployment", of("u", "11"));
+        assert_eq!(known().as_deref(), Some("11"));
+        // As after a restore, which goes back.
+        mirror.keep("Deployment", of("u", "7"), |_, _| {});
+        assert_eq!(known().as_deref(), Some("7"));
     }
 
     #[test]
