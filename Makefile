@@ -49,7 +49,7 @@ help: ## list the targets
 .PHONY: up
 up: root programs control-plane ## start two data centres, with the city's agencies in them and their API
 	$(call say,starting the lab in $(LAB) and importing $(INVENTORY))
-	@$(SUDO) $(BIN)/tandem-lab up --dir $(LAB) --automatic --postgres service-hall --postgres data-hub --import $(INVENTORY)
+	@$(SUDO) $(BIN)/tandem-lab up --dir $(LAB) --automatic --ledger service-hall --ledger data-hub --import $(INVENTORY)
 
 .PHONY: status
 status: ## show the lab's places, programs and faults

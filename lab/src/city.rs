@@ -101,7 +101,7 @@ pub async fn count(layout: &Layout, plan: &Plan) -> Result<Vec<Count>, CityError
     Ok(counts)
 }
 
-fn is_ready(object: &DynamicObject) -> bool {
+pub(crate) fn is_ready(object: &DynamicObject) -> bool {
     let observed = object.data.pointer("/status/observedGeneration").and_then(serde_json::Value::as_i64);
     let conditions = object.data.pointer("/status/conditions").and_then(serde_json::Value::as_array);
     observed == object.metadata.generation

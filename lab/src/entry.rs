@@ -60,7 +60,13 @@ fn numbered(entries: &[Entry]) -> impl Iterator<Item = (u16, &Entry)> {
 #[must_use]
 pub fn port_names(entries: &[Entry], plan: &Plan) -> Vec<String> {
     let past = |entry: &Entry| plan.sites.iter().map(|site| past(site, entry)).collect::<Vec<_>>();
-    entries.iter().flat_map(|entry| [vec![format!("{ENTRY}/{}", entry.group)], past(entry)].concat()).collect()
+    entries.iter().flat_map(|entry| [vec![port_name(&entry.group)], past(entry)].concat()).collect()
+}
+
+/// What the host's port is called that leads to the entry of a group.
+#[must_use]
+pub fn port_name(group: &str) -> String {
+    format!("{ENTRY}/{group}")
 }
 
 fn past(site: &str, entry: &Entry) -> String {
@@ -78,7 +84,7 @@ pub fn inside(entries: &[Entry], place: &Place) -> Vec<(String, SocketAddrV4)> {
 #[must_use]
 pub fn forwards(entries: &[Entry], ports: &BTreeMap<String, u16>) -> Vec<Forward> {
     let lead = |(port, entry): (u16, &Entry)| {
-        let own = ports.get(&format!("{ENTRY}/{}", entry.group))?;
+        let own = ports.get(&port_name(&entry.group))?;
         Some(Forward { port: *own, target: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port) })
     };
     numbered(entries).filter_map(lead).collect()

@@ -177,15 +177,22 @@ pub async fn shown_to_data(kubeconfig: &Path, pki: &Path) -> Result<(), InstallE
 }
 
 async fn apply_text(client: &Client, text: &str, from: &str) -> Result<(), InstallError> {
-    let objects: Result<Vec<Value>, _> = serde_yaml::Deserializer::from_str(text).map(Value::deserialize).collect();
-    let objects = objects.map_err(|error| InstallError::Manifest { path: from.to_owned(), why: error.to_string() })?;
-    for object in objects.iter().filter(|object| !object.is_null()) {
+    for object in &documents(text, from)? {
         apply(client, object).await?;
     }
     Ok(())
 }
 
-async fn apply(client: &Client, object: &Value) -> Result<(), InstallError> {
+/// The objects of a manifest.
+pub(crate) fn documents(text: &str, from: &str) -> Result<Vec<Value>, InstallError> {
+    let objects: Result<Vec<Value>, _> = serde_yaml::Deserializer::from_str(text).map(Value::deserialize).collect();
+    let mut objects =
+        objects.map_err(|error| InstallError::Manifest { path: from.to_owned(), why: error.to_string() })?;
+    objects.retain(|object| !object.is_null());
+    Ok(objects)
+}
+
+pub(crate) async fn apply(client: &Client, object: &Value) -> Result<(), InstallError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (group, version) = text("/apiVersion").split_once('/').unwrap_or(("", text("/apiVersion")));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, text("/kind")));

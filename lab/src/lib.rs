@@ -20,6 +20,7 @@ pub mod images;
 pub mod install;
 pub mod kubeconfig;
 pub mod layout;
+pub mod ledger;
 pub mod network;
 pub mod node;
 pub mod people;

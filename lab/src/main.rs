@@ -34,6 +34,7 @@ use tracing_subscriber::EnvFilter;
   tandem lab up --data ledger       with a small data service at each site, for the failover group `ledger`
   tandem lab up --postgres ledger   with PostgreSQL under Patroni at each site, for the failover group `ledger`
   tandem lab group ledger           print that group, to apply it
+  tandem lab up --ledger hall       the same with the group, and a service on that database that clients write to
   tandem lab down                   stop, and remove everything
 
 Exit codes: 0 done, 1 not done, 2 called wrongly, 3 another lab has the prefix."

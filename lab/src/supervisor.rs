@@ -55,6 +55,8 @@ pub struct Settings {
     pub postgres: Option<PostgresPrograms>,
     /// What is reached through the city's entry; without any, there is no entry.
     pub entries: Vec<Entry>,
+    /// The groups that have a ledger on their database.
+    pub ledgers: Vec<String>,
     /// The process without which the lab is not wanted any more.
     pub until: Option<ProcessId>,
 }

@@ -20,7 +20,7 @@ use tandem_lab::progress::{Progress, Step};
 use tandem_lab::site::Setting;
 use tandem_lab::state::State;
 use tandem_lab::supervisor::{self, Settings};
-use tandem_lab::{city, claim, programs, status};
+use tandem_lab::{city, claim, ledger, programs, status};
 
 /// How long the supervisor may take to answer for the first time.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -63,6 +63,10 @@ pub(super) struct UpArgs {
     /// and Tandem's agent beside each. May be given several times. `tandem lab group GROUP` prints the group itself. PostgreSQL 集群
     #[arg(long = "postgres", value_name = "GROUP")]
     groups: Vec<String>,
+    /// Deploy `tandem-ledger` as an application of this failover group too, on PostgreSQL as with --postgres, in the environment
+    /// `city-GROUP`, and lead the city's entry to it. May be given several times. 在数据库上部署台账
+    #[arg(long = "ledger", conflicts_with_all = ["no_operators", "bare"], value_name = "GROUP")]
+    ledgers: Vec<String>,
     /// Run a plain Patroni cluster too, with a member at each site, its etcd in all three places, and nothing of Tandem: to
     /// compare with. 对照集群
     #[arg(long)]
@@ -103,7 +107,18 @@ impl UpArgs {
 
     /// The database clusters.
     fn databases(&self) -> Result<Databases, DatabasesError> {
-        Databases::new(&self.groups, self.spread_postgres.then_some(self.spread_ttl))
+        let groups = [self.groups.as_slice(), &self.ledgers].concat();
+        Databases::new(&groups, self.spread_postgres.then_some(self.spread_ttl))
+    }
+
+    /// What is reached through the city's entry.
+    fn entries(&self) -> Result<Vec<Entry>, String> {
+        let all: Vec<Entry> =
+            self.entries.iter().cloned().chain(self.ledgers.iter().map(|group| ledger::entry(group))).collect();
+        match all.iter().enumerate().find(|(index, entry)| all[..*index].iter().any(|other| other.group == entry.group)) {
+            Some((_, twice)) => Err(format!("--entry {twice} is one too many: a group has one entry, and --ledger makes it")),
+            None => Ok(all),
+        }
     }
 
     /// The process for which the lab is.
@@ -133,7 +148,8 @@ pub(super) fn supervise(layout: &Layout, given: &UpArgs) -> Outcome {
         data: given.data.clone(),
         postgres: if databases.is_empty() { None } else { Some(programs::find_postgres()?) },
         databases,
-        entries: given.entries.clone(),
+        entries: given.entries()?,
+        ledgers: given.ledgers.clone(),
         until: given.until()?,
     };
     claim::take(&plan, layout)?;
@@ -151,6 +167,7 @@ pub(super) fn up(layout: &Layout, given: &UpArgs) -> Outcome {
     let plan = Plan::new(&given.prefix, &given.base, &given.sites)?;
     // What is wrong with a setting is said here, not in the supervisor's log.
     given.databases()?;
+    given.entries()?;
     given.settings().try_for_each(|text| text.parse::<Setting>().map(drop))?;
     if let Some(inventory) = &given.import
         && !inventory.is_file()
@@ -213,6 +230,9 @@ fn begin(layout: &Layout, given: &UpArgs, plan: &Plan, until: Option<ProcessId>,
     }
     for group in &given.groups {
         arguments.extend(["--postgres".into(), group.into()]);
+    }
+    for group in &given.ledgers {
+        arguments.extend(["--ledger".into(), group.into()]);
     }
     if given.spread_postgres {
         arguments.extend(["--spread-postgres".into(), "--spread-ttl".into(), given.spread_ttl.to_string().into()]);

@@ -4,7 +4,7 @@ use crate::plain::Plain;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tandem_tests::ledger::{Ledger, Writers, Written, arguments, deploy};
+use tandem_tests::ledger::{Ledger, Writers, Written};
 use tandem_tests::measured::{Round, Rounds};
 use tandem_tests::sites::Sites;
 use tandem_tests::{eventually, failovers, fixtures};
@@ -61,11 +61,8 @@ pub(crate) async fn run(rounds: &mut Rounds, t: u64, power_offs: usize, partitio
         return;
     }
     let (heartbeat, ttl) = (format!("heartbeatSeconds={}", t as f64 / 5.0), t.to_string());
-    let arguments = arguments(GROUP);
-    let own = ["--set", &heartbeat, "--spread-postgres", "--spread-ttl", &ttl];
-    let more: Vec<&str> = own.into_iter().chain(arguments.iter().map(String::as_str)).collect();
-    let sites = Sites::start("bench", &more).await;
-    deploy(&sites, GROUP).await;
+    let own = ["--set", &heartbeat, "--ledger", GROUP, "--spread-postgres", "--spread-ttl", &ttl];
+    let sites = Sites::start("bench", &own).await;
     let city = Ledger::new(sites.lab.port(&format!("entry/{GROUP}")));
     home(&sites).await;
     while let Some(fault) = missing(rounds) {

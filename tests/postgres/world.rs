@@ -30,10 +30,7 @@ impl Deref for World {
 
 impl Shared for World {
     async fn start() -> Self {
-        let arguments = tandem_tests::ledger::arguments(GROUP);
-        let world = Self { sites: Sites::start("pg", &arguments.each_ref().map(String::as_str)).await };
-        tandem_tests::ledger::deploy(&world.sites, GROUP).await;
-        world
+        Self { sites: Sites::start("pg", &["--ledger", GROUP]).await }
     }
 
     fn lab(&self) -> &Lab {

@@ -224,18 +224,6 @@ impl Lab {
         kube::Client::try_from(config).unwrap()
     }
 
-    /// Where a site's applications reach the database of a group, of the `--postgres` that the lab was started with.
-    ///
-    /// # Panics
-    /// When the lab's files cannot be read.
-    #[must_use]
-    pub fn database(&self, site: &str, groups: &[&str], group: &str) -> (String, u16) {
-        let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-        let databases = tandem_lab::postgres::Databases::new(&groups, None).unwrap();
-        let port = databases.entries().find(|(known, _)| *known == group).unwrap().1;
-        (self.plan().place(site).unwrap().database_entry().to_string(), port)
-    }
-
     /// The loopback port by which a program such as `dc-a/operator-0` is reached.
     ///
     /// # Panics

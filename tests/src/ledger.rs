@@ -2,8 +2,6 @@
 //!
 //! A number that was not acknowledged is given up: nobody knows whether it is there. What is compared is what was acknowledged.
 
-use crate::sites::Sites;
-use crate::{apply, built_in, eventually};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -12,10 +10,8 @@ use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tandem_crds::Kind;
 use tokio::task::JoinSet;
 
 /// How long a client waits for an answer.
@@ -24,55 +20,6 @@ const LIMIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// How many entries are read at once.
 const PAGE: usize = 5_000;
-
-/// Its namespace at each site.
-const NAMESPACE: &str = "hall-prod";
-
-/// What a lab is to be started with, so that a ledger can be deployed as this group: PostgreSQL, and the city's entry before it.
-#[must_use]
-pub fn arguments(group: &str) -> [String; 4] {
-    ["--postgres".into(), group.into(), "--entry".into(), format!("{group}={NAMESPACE}/ledger-http:8080")]
-}
-
-fn manifests(file: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/ledger").join(file)).unwrap();
-    serde_yaml::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap()).collect()
-}
-
-/// Deploys the ledger on the lab's PostgreSQL clusters of a group, as an application of that group, and waits until it is ready
-/// at both sites.
-pub async fn deploy(sites: &Sites, group: &str) {
-    let a = sites.client("dc-a").await;
-    let of_group: Value = serde_yaml::from_str(&sites.lab.output(&["group", group])).unwrap();
-    for object in manifests("environment.yaml").into_iter().chain([of_group]) {
-        apply(&a, &object).await.unwrap();
-    }
-    sites.ready("dc-a", Kind::Environment, None, NAMESPACE).await;
-    for site in ["dc-a", "dc-b"] {
-        let client = sites.client(site).await;
-        let namespaces = built_in(&client, "", "Namespace", None);
-        eventually(&format!("the namespace {NAMESPACE} at {site}"), crate::sites::PATIENCE, || async {
-            namespaces.get_opt(NAMESPACE).await.ok()?.map(drop)
-        })
-        .await;
-        let (host, port) = sites.lab.database(site, &[group], group);
-        let file = |name: &str| std::fs::read_to_string(sites.lab.dir().join(site).join(name)).unwrap();
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": NAMESPACE, "name": "ledger-database"},
-            "stringData": {
-                "host": host, "port": port.to_string(), "dbname": "app", "user": "ledger",
-                "password": file(&format!("postgres/{group}.password")).trim(), "ca.crt": file("pki/data-ca.crt"),
-            },
-        });
-        apply(&client, &secret).await.unwrap();
-    }
-    let mut application = manifests("application.yaml").remove(0);
-    application["spec"]["failoverGroup"] = json!(group);
-    apply(&a, &application).await.unwrap();
-    for site in ["dc-a", "dc-b"] {
-        sites.ready(site, Kind::Application, Some(NAMESPACE), "ledger").await;
-    }
-}
 
 /// A ledger, by the city's entry or by one site's own.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use super::{Settings, Supervisor, lock};
 use crate::api;
+use crate::entry::{self, Entry};
 use crate::layout::Layout;
 use crate::people::{PEOPLE, Person};
 use crate::pki;
@@ -52,7 +53,7 @@ export TANDEM_ARBITER_ROOT_KEY=\"{pki}/arbiter-root.key\"
             pki = certificates.display(),
         );
         let reached = api::addresses(plan, &ports);
-        fs::write(layout.env(), text + &of_api(layout, &plan.sites, &reached))
+        fs::write(layout.env(), text + &of_api(layout, &plan.sites, &reached) + &of_entries(&self.settings.entries, &ports))
     }
 }
 
@@ -85,9 +86,33 @@ export TANDEM_ISSUER=\"{issuer}\"
     )
 }
 
+/// Where the city's entry is for each group that has one.
+fn of_entries(entries: &[Entry], ports: &BTreeMap<String, u16>) -> String {
+    let line = |entry: &Entry| {
+        let port = ports.get(&entry::port_name(&entry.group))?;
+        let variable = entry.group.to_uppercase().replace('-', "_");
+        Some(format!(
+            "# The city's entry to {service} at whichever site holds {group}:
+export TANDEM_ENTRY_{variable}=\"http://127.0.0.1:{port}\"
+",
+            service = entry.service,
+            group = entry.group,
+        ))
+    };
+    entries.iter().filter_map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_entry_is_in_the_environment_by_its_group() {
+        let entries = [crate::ledger::entry("service-hall"), crate::ledger::entry("data-hub")];
+        let text = of_entries(&entries, &BTreeMap::from([("entry/service-hall".to_owned(), 7)]));
+        assert!(text.contains("export TANDEM_ENTRY_SERVICE_HALL=\"http://127.0.0.1:7\"\n"), "{text}");
+        assert!(text.contains("city-service-hall/ledger-http:8080") && !text.contains("DATA_HUB"), "{text}");
+    }
 
     #[test]
     fn the_api_is_in_the_environment_where_it_runs() {

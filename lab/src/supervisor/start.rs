@@ -7,7 +7,7 @@ use crate::control::Reply;
 use crate::forward::free_ports;
 use crate::plan::WITNESS;
 use crate::process::Program;
-use crate::{api, entry, install, kubeconfig, network, pki, postgres, site};
+use crate::{api, entry, install, kubeconfig, ledger, network, pki, postgres, site};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ impl Supervisor {
 
     /// Brings everything up.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), SupervisorError> {
-        let super::Settings { plan, layout, programs, bare, operators, api, data, databases, entries, .. } =
+        let super::Settings { plan, layout, programs, bare, operators, api, data, databases, entries, ledgers, .. } =
             self.settings.clone();
         let places = plan.places();
 
@@ -165,6 +165,11 @@ impl Supervisor {
             while let Some(started) = starting.join_next().await {
                 started.map_err(|error| doing("starting the databases")(std::io::Error::other(error)))??;
             }
+            done();
+        }
+        for group in &ledgers {
+            let done = self.begin(&format!("a ledger on the database of {group}, at both sites"));
+            ledger::deploy(&plan, &layout, &databases, group).await?;
             done();
         }
         Ok(())
