@@ -2,6 +2,12 @@
 
 use super::{Reason, Step};
 
+fn groups_named(groups: &[String]) -> String {
+    let (shown, left_out) = super::first(groups);
+    let shown = shown.join("、");
+    if left_out == 0 { shown } else { format!("{shown} 等 {} 个组", groups.len()) }
+}
+
 pub(super) fn sentence(reason: &Reason) -> String {
     match reason {
         Reason::Going { step } => format!("{}进行中", self::step(*step)),
@@ -28,8 +34,8 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Held { scope } => format!("冻结 {scope} 生效期间禁止任何提升"),
         Reason::DrillRunning => "须先清除演练的副本".to_owned(),
         Reason::DrillIsElsewhere => "演练不切换任何组".to_owned(),
-        Reason::WaitsFor { groups } => format!("等待以下组：{}", groups.join("、")),
-        Reason::DependsOnStuck { groups } => format!("所依赖的组无法继续：{}", groups.join("、")),
+        Reason::WaitsFor { groups } => format!("等待以下组：{}", groups_named(groups)),
+        Reason::DependsOnStuck { groups } => format!("所依赖的组无法继续：{}", groups_named(groups)),
         Reason::SourceNotReady { site } => format!("该组在站点 {site} 不健康；若该站点已失效，请申请故障切换"),
         Reason::SourceSilent { site } => format!("站点 {site} 失去联系；可申请故障切换，或待其恢复后继续"),
         Reason::SourceNotFollowing { site } => format!("站点 {site} 尚未作为备用跟随"),

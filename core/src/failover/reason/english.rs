@@ -2,6 +2,13 @@
 
 use super::{Reason, Step};
 
+/// The first of so many groups by name: a city has hundreds, and each of those that wait says so.
+fn groups_named(groups: &[String]) -> String {
+    let (shown, left_out) = super::first(groups);
+    let shown = shown.join(", ");
+    if left_out == 0 { shown } else { format!("{shown} and {left_out} more") }
+}
+
 pub(super) fn sentence(reason: &Reason) -> String {
     match reason {
         Reason::Going { step } => format!("{} goes on", self::step(*step)),
@@ -36,8 +43,8 @@ pub(super) fn sentence(reason: &Reason) -> String {
         Reason::Held { scope } => format!("the hold {scope} forbids every promotion until it is lifted"),
         Reason::DrillRunning => "the clones of a drill have to be taken away first".to_owned(),
         Reason::DrillIsElsewhere => "a drill moves no group".to_owned(),
-        Reason::WaitsFor { groups } => format!("it waits for {}", groups.join(", ")),
-        Reason::DependsOnStuck { groups } => format!("it depends on {}, which cannot go on", groups.join(", ")),
+        Reason::WaitsFor { groups } => format!("it waits for {}", groups_named(groups)),
+        Reason::DependsOnStuck { groups } => format!("it depends on {}, which cannot go on", groups_named(groups)),
         Reason::SourceNotReady { site } => {
             format!("the group is not healthy at {site}; ask for a failover if that site is lost")
         }

@@ -324,6 +324,15 @@ pub enum Reason {
     Unknown,
 }
 
+/// How many groups a sentence names at most.
+const NAMED_MOST: usize = 5;
+
+/// The groups that a sentence names, and how many it leaves out.
+fn first(groups: &[String]) -> (&[String], usize) {
+    let shown = groups.len().min(NAMED_MOST);
+    (&groups[..shown], groups.len() - shown)
+}
+
 impl Reason {
     /// The sentence for people.
     #[must_use]

@@ -20,6 +20,15 @@ fn every_reason_has_a_sentence_in_both_languages() {
 }
 
 #[test]
+fn a_sentence_about_many_groups_stays_short() {
+    let waits = |count: usize| Reason::WaitsFor { groups: (1..=count).map(|number| format!("g{number}")).collect() };
+    let of = |count, language| waits(count).sentence(language);
+    assert_eq!(of(5, Language::English), "it waits for g1, g2, g3, g4, g5");
+    assert_eq!(of(52, Language::English), "it waits for g1, g2, g3, g4, g5 and 47 more");
+    assert_eq!(of(52, Language::Chinese), "等待以下组：g1、g2、g3、g4、g5 等 52 个组");
+}
+
+#[test]
 fn both_sentences_name_every_parameter() {
     for reason in all() {
         let [english, chinese] = [Language::English, Language::Chinese].map(|l| reason.sentence(l));
