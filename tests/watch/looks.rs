@@ -8,11 +8,12 @@ use std::sync::Arc;
 use tandem_tests::watching::root;
 
 /// What a look may begin with: it changes nothing.
-const LOOKS: [&str; 8] = [
+const LOOKS: [&str; 9] = [
     "tandem status",
     "tandem groups",
     "tandem arbiter status",
     "tandem failover plan",
+    "tandem failover list",
     "tandem failover watch --latest --plain --timeout 5",
     "tandem hold list",
     "kubectl --context dc-a get",

@@ -1,7 +1,7 @@
 //! What the tests have to work with: two sites with an agency whose applications move, and a Prometheus that watches them.
 
 use crate::prometheus::{Prometheus, now};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_crds::Kind;
@@ -36,7 +36,10 @@ impl Shared for World {
         apply(&a, &fixtures::unit(UNIT)).await.unwrap();
         apply(&a, &fixtures::environment(UNIT, "prod", 4)).await.unwrap();
         for application in ["web", "records"] {
-            apply(&a, &fixtures::group(&format!("{NAMESPACE}-{application}"), "Automatic")).await.unwrap();
+            let mut group = fixtures::group(&format!("{NAMESPACE}-{application}"), "Automatic");
+            // So that there is something to see of drills. None runs while this does.
+            group["spec"]["drills"] = json!({"schedule": "0 3 1 1 *"});
+            apply(&a, &group).await.unwrap();
         }
         world.ready(&a, Kind::Environment, None, NAMESPACE).await;
         for application in ["web", "records"] {
