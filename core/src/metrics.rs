@@ -204,7 +204,7 @@ impl Metric {
     }
 
     /// The values of its labels in every series that it can have, in the labels' order; none where a label's values are names.
-    /// A counter has to have all of them from the beginning: one that first appears with 1 was never seen to grow.
+    /// A counter or histogram has to have all of them from the beginning: one that first appears with 1 was never seen to grow.
     #[must_use]
     pub fn every(&self) -> Vec<Vec<&'static str>> {
         self.labels.iter().fold(vec![Vec::new()], |series, label| match label.values {

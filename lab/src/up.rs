@@ -115,8 +115,11 @@ impl UpArgs {
     fn entries(&self) -> Result<Vec<Entry>, String> {
         let all: Vec<Entry> =
             self.entries.iter().cloned().chain(self.ledgers.iter().map(|group| ledger::entry(group))).collect();
-        match all.iter().enumerate().find(|(index, entry)| all[..*index].iter().any(|other| other.group == entry.group)) {
-            Some((_, twice)) => Err(format!("--entry {twice} is one too many: a group has one entry, and --ledger makes it")),
+        match all.iter().enumerate().find(|(index, entry)| all[..*index].iter().any(|other| other.group == entry.group))
+        {
+            Some((_, twice)) => {
+                Err(format!("--entry {twice} is one too many: a group has one entry, and --ledger makes it"))
+            }
             None => Ok(all),
         }
     }

@@ -1,13 +1,14 @@
 //! Drills: groups rehearsed on clones at the site that is not active.
 
 use crate::world::{GROUPS, NAMESPACE, PATIENCE, World};
-use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_core::names::LABEL_SCHEDULED;
 use tandem_crds::Kind;
-use tandem_tests::{api, apply, built_in, eventually, fixtures};
+use tandem_tests::{api, apply, built_in, eventually, failovers, fixtures};
 
 /// The group that is rehearsed.
 const GROUP: &str = GROUPS[1];
@@ -64,6 +65,33 @@ pub(crate) async fn a_drill_is_measured_and_leaves_nothing(world: Arc<World>) {
     assert_eq!(world.epochs("dc-a"), epochs, "a drill changes no epoch");
     assert_eq!(production(&world).await, before, "production is not touched");
     world.stays("dc-a", Duration::from_secs(1)).await;
+}
+
+/// Longer than a minute: a schedule's shortest pace.
+const MINUTES: Duration = Duration::from_secs(180);
+
+async fn schedule(world: &World, schedule: Option<&str>) {
+    let groups = api(&world.client("dc-a").await, Kind::FailoverGroup, None);
+    let patch = Patch::Merge(json!({"spec": {"drills": schedule.map(|schedule| json!({"schedule": schedule}))}}));
+    groups.patch(GROUP, &PatchParams::default(), &patch).await.unwrap();
+}
+
+pub(crate) async fn a_schedule_rehearses_by_itself(world: Arc<World>) {
+    let (epochs, before) = (world.epochs("dc-a"), production(&world).await);
+    schedule(&world, Some("* * * * *")).await;
+    let on_schedule = ListParams::default().labels(&format!("{LABEL_SCHEDULED}={GROUP}"));
+    let began = eventually("a drill on the schedule", MINUTES, || async {
+        failovers(&world.client("dc-b").await).list(&on_schedule).await.ok()?.items.pop()?.metadata.name
+    })
+    .await;
+    schedule(&world, None).await;
+    let done = world.phase("dc-a", &began, "Completed").await;
+    assert_eq!(done.data["status"]["drill"]["groups"][0]["result"], "Passed", "{}", done.data["status"]);
+    let report = world.report("dc-b", &began, |report| !report["drill"].is_null()).await;
+    assert_eq!(report["drill"]["groups"][0]["name"], GROUP, "{report}");
+    swept(&world).await;
+    assert_eq!(world.epochs("dc-a"), epochs, "a drill changes no epoch");
+    assert_eq!(production(&world).await, before, "production is not touched");
 }
 
 /// Where the applications with real processes are, and the group of the one that is rehearsed.

@@ -58,6 +58,7 @@ fn main() {
         lost::fault_14_a_slow_api_server_leaves_heartbeats_alone,
         lost::fault_19_a_flapping_link_moves_groups_once,
         lost::fault_26_a_site_that_returns_half_way_is_the_standby,
+        drills::a_schedule_rehearses_by_itself,
         drills::fault_30_a_lost_site_sweeps_a_drill_first,
         lost::fault_35_an_unpublished_edit_becomes_a_conflict_record,
         kills::fault_15_a_leader_killed_around_each_kind_of_step,

@@ -136,9 +136,11 @@ impl Sites {
 
     /// The same with a patience of its own.
     pub async fn protected_within(&self, group: &str, patience: Duration) {
-        let client = self.client("dc-a").await;
+        let clients = [("dc-a", self.client("dc-a").await), ("dc-b", self.client("dc-b").await)];
         eventually(&format!("{group} to be protected"), patience, || async {
-            let found = api(&client, Kind::FailoverGroup, None).get_opt(group).await.ok()??;
+            // As the site shows it that holds the group: one that just came back may still show what was so before.
+            let (_, client) = clients.iter().find(|(site, _)| self.gates.is_active(site, group))?;
+            let found = api(client, Kind::FailoverGroup, None).get_opt(group).await.ok()??;
             let status = &found.data["status"];
             let free = status["whyNotAutomatic"].as_array().is_none_or(Vec::is_empty);
             (status["readiness"]["state"] == "Protected" && free && status["execution"].is_null()).then_some(())

@@ -53,7 +53,10 @@ export TANDEM_ARBITER_ROOT_KEY=\"{pki}/arbiter-root.key\"
             pki = certificates.display(),
         );
         let reached = api::addresses(plan, &ports);
-        fs::write(layout.env(), text + &of_api(layout, &plan.sites, &reached) + &of_entries(&self.settings.entries, &ports))
+        fs::write(
+            layout.env(),
+            text + &of_api(layout, &plan.sites, &reached) + &of_entries(&self.settings.entries, &ports),
+        )
     }
 }
 

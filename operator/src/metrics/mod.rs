@@ -111,7 +111,11 @@ impl Metrics {
         let histograms = |metric: &Metric| {
             let buckets = if let Type::Histogram(buckets) = metric.kind { buckets.to_vec() } else { Vec::new() };
             let opts = HistogramOpts::new(metric.name, metric.help).buckets(buckets);
-            register(&registry, HistogramVec::new(opts, &metric.label_names())?)
+            let histograms = register(&registry, HistogramVec::new(opts, &metric.label_names())?)?;
+            for values in metric.every() {
+                histograms.with_label_values(&values);
+            }
+            Ok::<_, prometheus::Error>(histograms)
         };
         let build = gauges(&process::BUILD_INFO)?;
         build.with_label_values(&["operator", env!("CARGO_PKG_VERSION")]).set(1);

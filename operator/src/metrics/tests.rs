@@ -203,6 +203,15 @@ fn moves_that_are_not_over_are_told_by_their_step() {
 }
 
 #[test]
+fn what_grows_is_there_from_the_beginning() {
+    let told = Metrics::new().unwrap().registry.gather();
+    for metric in declared().into_iter().filter(|metric| !matches!(metric.kind, Type::Gauge)) {
+        let series = told.iter().find(|family| family.name() == metric.name).map(|family| family.get_metric().len());
+        assert_eq!(series, Some(metric.every().len()), "{}: a first move is not seen to be one", metric.name);
+    }
+}
+
+#[test]
 fn steps_and_moves_are_timed_once_when_they_end() {
     let metrics = Metrics::new().unwrap();
     let (promoting, verifying, completed) =
@@ -218,7 +227,11 @@ fn steps_and_moves_are_timed_once_when_they_end() {
     };
     assert_eq!((step("Promoting", "count"), step("Promoting", "sum")), (Some(1.0), Some(3.0)));
     assert_eq!((step("Verifying", "count"), step("Verifying", "sum")), (Some(1.0), Some(1.0)));
-    assert_eq!((step("Fencing", "count"), step("Validating", "count")), (None, None), "they had ended before");
+    assert_eq!(
+        (step("Fencing", "count"), step("Validating", "count")),
+        (Some(0.0), Some(0.0)),
+        "they had ended before"
+    );
     let whole = "tandem_failover_duration_seconds{result=completed,type=Switchover}";
     assert_eq!((told[&format!("{whole} count")], told[&format!("{whole} sum")]), (1.0, 15.0));
     assert_eq!(told["tandem_failover_entries_total{step=Verifying}"], 2.0);
