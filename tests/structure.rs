@@ -14,8 +14,8 @@ const DRAWN: [(&str, &[&str]); 11] = [
     ("tandem-api", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
     ("tandem-agent", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
     ("tandem-ledger", &["tandem-logs"]),
-    ("tandem-cli", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
-    ("tandem-lab", &["tandem-crds"]),
+    ("tandem-cli", &["tandem-arbiter", "tandem-core", "tandem-crds", "tandem-logs"]),
+    ("tandem-lab", &["tandem-crds", "tandem-logs"]),
     ("tandem-sim", &["tandem-arbiter", "tandem-core", "tandem-crds"]),
 ];
 

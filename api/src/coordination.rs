@@ -3,7 +3,6 @@
 //!
 //! What cannot be known or written is a problem, never a guess.
 
-use crate::chain::Chain;
 use crate::problem::Problem;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -22,6 +21,7 @@ use tandem_core::ledger::Change;
 use tandem_core::policy::Version;
 use tandem_core::sync::{ObjectKey, Origin, Record, Versioned};
 use tandem_crds::Kind;
+use tandem_logs::Chain;
 
 /// What a handler waits for.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Problem>>;

@@ -7,7 +7,6 @@
 
 mod acts;
 pub mod authorise;
-mod chain;
 pub mod config;
 pub mod coordination;
 mod docs;

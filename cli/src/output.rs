@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use std::error::Error;
 use std::io::Write;
+use tandem_logs::Chain;
 
 /// How a command that reads writes what it found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -55,23 +56,7 @@ pub fn note(line: &str) {
 
 /// Writes an error and what caused it to standard error.
 pub fn error(error: &dyn Error) {
-    note(&format!("error: {}", chain(error)));
-}
-
-/// An error and what caused it, on one line.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let told = cause.to_string();
-        // Some libraries repeat their source in their own text.
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        source = cause.source();
-    }
-    text
+    note(&format!("error: {}", Chain(error)));
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use std::future::Future;
 use std::time::Duration;
+use tandem_logs::Chain;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::Severity;
@@ -146,7 +147,7 @@ impl Database {
         let limits = Timeouts { wait: Some(most), create: Some(most), recycle: Some(most) };
         match timeout(most, self.pool.timeout_get(&limits)).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(format!("the database is not reached: {}", chain(&error))),
+            Ok(Err(error)) => Err(format!("the database is not reached: {}", Chain(&error))),
             Err(_) => Err("the database is not reached in time".to_owned()),
         }
     }
@@ -221,7 +222,7 @@ async fn in_time<T>(most: Duration, asked: impl Future<Output = Result<T, Error>
 impl Failure {
     fn of(error: &Error) -> Self {
         let Some(said) = error.as_db_error() else {
-            return Self { why: chain(error), said: false, not_active: false };
+            return Self { why: Chain(error).to_string(), said: false, not_active: false };
         };
         Self {
             why: format!("{} ({})", said.message(), said.code().code()),
@@ -280,21 +281,6 @@ fn entry(row: &Row) -> Result<Entry, Error> {
         epoch: row.try_get(3)?,
         at: row.try_get::<_, Option<String>>(4)?.map(|at| at + "Z").unwrap_or_default(),
     })
-}
-
-/// An error and what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let told = cause.to_string();
-        // Some libraries repeat their source in their own text.
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

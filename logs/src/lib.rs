@@ -2,7 +2,10 @@
 //! names everywhere; docs/logs.md lists them.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod chain;
 mod json;
+
+pub use chain::Chain;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;

@@ -4,13 +4,13 @@
 //! The site is fenced all the while and nobody leads it, so every replica does this for itself. Nothing is decided here: the
 //! heartbeat compares the word with the arbiter that answers, and begins anew.
 
-use crate::chain::Chain;
 use crate::cluster::ObjectName;
 use crate::context::Context;
 use std::path::Path;
 use std::time::Duration;
 use tandem_arbiter::pins::{Acceptance, read_acceptance, write_acceptance};
 use tandem_crds::{ARBITER, Kind};
+use tandem_logs::Chain;
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(1);

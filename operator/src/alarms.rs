@@ -4,7 +4,6 @@
 //! Every replica looks, since nobody leads a site without the arbiter. Whoever leads tells; while the site is fenced, each replica
 //! does, and says the same.
 
-use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName, REQUEST_TIMEOUT, reference};
 use crate::context::Context;
 use crate::controllers::own_data_centre;
@@ -17,6 +16,7 @@ use serde_json::json;
 use std::time::Duration;
 use tandem_arbiter::health::{Finding, QUOTA, findings, look};
 use tandem_crds::Kind;
+use tandem_logs::Chain;
 use tokio::time::Instant;
 
 /// The condition of a site whose arbiter is in order.

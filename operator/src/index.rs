@@ -2,7 +2,6 @@
 //!
 //! Everything that decides reads from here. Entries only move forward: an older revision than the one held is not taken.
 
-use crate::chain::Chain;
 use crate::shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
 use tandem_arbiter::records::{GroupRecord, StatusRecord};
@@ -10,6 +9,7 @@ use tandem_core::check::World;
 use tandem_core::names::default_group;
 use tandem_core::sync::{ObjectKey, Record, SpecRecord, Versioned};
 use tandem_crds::{Application, Environment, FailoverGroup, Kind, SecurityProfile, TandemKind, Unit};
+use tandem_logs::Chain;
 
 /// What a site says of an object, and for which site.
 pub type SiteReport = Versioned<StatusRecord>;

@@ -11,7 +11,6 @@
 mod accept;
 pub mod alarms;
 pub mod audit;
-mod chain;
 pub mod cluster;
 pub mod config;
 pub mod context;

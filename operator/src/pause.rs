@@ -4,7 +4,6 @@
 //! site: everything that writes is held to the lead already. Its heartbeats, the lead itself, the gate and the fence go on, so
 //! that nobody takes the site for lost. Before the first look a replica does not know whether it may act, and does not.
 
-use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::controllers::own_data_centre;
@@ -19,6 +18,7 @@ use std::time::Duration;
 use tandem_arbiter::records::{Condition as Said, StatusRecord};
 use tandem_crds::status::{ConditionValue, READY, Reason, merge};
 use tandem_crds::{Kind, PAUSED, PAUSED_BY, PAUSED_CONDITION};
+use tandem_logs::Chain;
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(500);

@@ -3,7 +3,6 @@
 use crate::accept::run_acceptance;
 use crate::alarms::run_alarms;
 use crate::audit::{Behind, run_audit, run_drifts};
-use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
 use crate::config::{Config, TlsFiles};
 use crate::context::{Context, Dropped, Queues, at_rest};
@@ -37,6 +36,7 @@ use tandem_arbiter::membership::MembershipError;
 use tandem_core::names::LABEL_ID;
 use tandem_core::sync::ObjectKey;
 use tandem_crds::Kind;
+use tandem_logs::Chain;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -4,13 +4,14 @@
 //! where to begin, but Patroni takes it away from a member that does not lead.) Once it streams the new timeline, that timeline's
 //! history says where the two parted, and what was committed beyond is what is gone. `pg_rewind` takes the log itself away.
 
-use super::local::{LocalError, chain, lsn};
+use super::local::{LocalError, lsn};
 use super::service::Service;
 use crate::disk;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tandem_arbiter::clock::Clock;
 use tandem_core::failover::Dropped;
+use tandem_logs::Chain;
 use tokio_postgres::types::PgLsn;
 
 /// How many commits are written down at most.
@@ -96,7 +97,7 @@ pub(super) fn forget<C: Clock>(service: &Service<C>) -> std::io::Result<()> {
 pub(super) async fn before<C: Clock>(service: &Service<C>) {
     match written_down(service).await {
         Ok(count) => tracing::info!(count, "commits since the other site's last word are written down"),
-        Err(error) => tracing::warn!(error = chain(&error), "what this site throws away will not be known"),
+        Err(error) => tracing::warn!(error = %Chain(&error), "what this site throws away will not be known"),
     }
 }
 

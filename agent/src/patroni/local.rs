@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 use tandem_core::patroni::{Access, Database, Wanted};
+use tandem_logs::Chain;
 use tokio::process::Command;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{PgLsn, Type};
@@ -124,7 +125,7 @@ impl Local {
         let down = if refusing || absent { self.down().await } else { Err(trouble) };
         let (database, told) = match down {
             Ok(database) => (database, None),
-            Err(error) => (Database::Unknown, Some(chain(&error))),
+            Err(error) => (Database::Unknown, Some(Chain(&error).to_string())),
         };
         Seen { database, access: Access::Other, loaded: 0.0, sessions: BTreeSet::new(), trouble: told }
     }
@@ -289,17 +290,6 @@ where
     LocalError: From<E>,
 {
     Ok(tokio::time::timeout(PATIENCE, asking).await.map_err(|_| LocalError::TooLate)??)
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

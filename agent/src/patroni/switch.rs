@@ -1,13 +1,14 @@
 //! The dead-man switch in the database: kept whole by the agent beside the primary.
 
 use super::file::Postgresql;
-use super::local::{LocalError, chain};
+use super::local::LocalError;
 use super::service::Service;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tandem_arbiter::clock::Clock;
 use tandem_core::patroni::Database;
+use tandem_logs::Chain;
 use tokio_postgres::Client;
 
 const SQL: &str = include_str!("../../sql/switch.sql");
@@ -105,7 +106,7 @@ pub async fn install(
             Ok(()) => tracing::info!(table, "protected"),
             Err(error) => {
                 client.batch_execute("ROLLBACK").await?;
-                problems.push(format!("{table} has no trigger yet: {}", chain(&error)));
+                problems.push(format!("{table} has no trigger yet: {}", Chain(&error)));
             }
         }
     }
@@ -158,7 +159,7 @@ async fn once<C: Clock>(service: &Service<C>) -> Result<Vec<String>, String> {
     };
     match tokio::time::timeout(PATIENCE, installing).await {
         Ok(Ok(problems)) => Ok(problems),
-        Ok(Err(error)) => Err(format!("it cannot be installed in {}: {}", settings.database, chain(&error))),
+        Ok(Err(error)) => Err(format!("it cannot be installed in {}: {}", settings.database, Chain(&error))),
         Err(_) => Err(format!("it was not installed in {} within {} s", settings.database, PATIENCE.as_secs())),
     }
 }

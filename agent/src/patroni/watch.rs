@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tandem_arbiter::clock::Clock;
 use tandem_core::patroni::{Database, comparable_timeline};
+use tandem_logs::Chain;
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -111,7 +112,7 @@ impl Watch {
                 Ok(Ok(None)) => "the other site's database is no primary".to_owned(),
                 Ok(Err(error)) => {
                     remote = None;
-                    super::local::chain(&error)
+                    Chain(&error).to_string()
                 }
                 Err(_) => {
                     remote = None;

@@ -2,7 +2,7 @@
 
 use super::dropped;
 use super::eyes::Look;
-use super::local::{LocalError, Session, chain};
+use super::local::{LocalError, Session};
 use super::rest::RestError;
 use super::service::Service;
 use crate::agent::{Ask, Told};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tandem_arbiter::clock::Clock;
 use tandem_core::failover::Token;
 use tandem_core::patroni::{Access, Change, Database, Next, Order, Refusal, Standing, Why, next, role};
+use tandem_logs::Chain;
 
 /// How soon is looked again where there is nothing to do but wait.
 const AGAIN: Duration = Duration::from_millis(30);
@@ -186,5 +187,5 @@ impl Work {
 /// A failure with its causes.
 #[must_use]
 pub fn told(failure: &Failure) -> String {
-    chain(failure)
+    Chain(failure).to_string()
 }

@@ -118,7 +118,7 @@ impl Keys {
                 }
                 Err(error) if look.age > self.kept => return Err(error),
                 Err(error) => {
-                    tracing::warn!(error = %crate::chain::Chain(&error), "the issuer's keys could not be fetched again");
+                    tracing::warn!(error = %tandem_logs::Chain(&error), "the issuer's keys could not be fetched again");
                 }
             }
         }

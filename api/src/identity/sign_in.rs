@@ -3,7 +3,6 @@
 use super::token::{judge, key_id};
 use super::{Keys, PeerCertificate, Principal, TokenRules, Via, bearer, offices_conflict};
 use super::{principal_of_certificate, with_groups};
-use crate::chain::Chain;
 use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::problem::{Problem, Refusal};
@@ -13,6 +12,7 @@ use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
+use tandem_logs::Chain;
 
 /// Tells who asks.
 #[derive(Clone)]

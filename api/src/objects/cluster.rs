@@ -61,7 +61,7 @@ where
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!(part, error = %crate::chain::Chain(&error), "objects cannot be watched")
+                        tracing::warn!(part, error = %tandem_logs::Chain(&error), "objects cannot be watched")
                     }
                 }
             }

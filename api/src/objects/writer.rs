@@ -1,6 +1,5 @@
 //! Writing to the site's own API server. The operator publishes from there.
 
-use crate::chain::Chain;
 use crate::problem::{Fault, FieldFault, Problem};
 use crate::trace;
 use futures::FutureExt;
@@ -12,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 use tandem_core::sync::ObjectKey;
+use tandem_logs::Chain;
 
 /// The field manager of what is written here. What it wrote stands in the audit chain with the person who asked.
 pub const MANAGER: &str = tandem_core::audit::API_MANAGER;

@@ -132,7 +132,7 @@ pub(crate) async fn file(
     let first = entries.first().ok_or(Problem::NotFound)?;
     let start = Head { seq: first.seq.saturating_sub(1), hash: first.previous.clone() };
     let text = to_file(&start, &site, &entries).map_err(|broken| {
-        tracing::error!(error = %crate::chain::Chain(&broken), of_site = site, "the audit chain does not hang together");
+        tracing::error!(error = %tandem_logs::Chain(&broken), of_site = site, "the audit chain does not hang together");
         Problem::ChainBroken { seq: broken.seq }
     })?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], text).into_response())

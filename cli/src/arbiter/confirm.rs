@@ -12,6 +12,7 @@ use serde::Serialize;
 use tandem_arbiter::arbiter::RestoreError;
 use tandem_arbiter::store::StoreError;
 use tandem_arbiter::txn::{APPROVERS, NotConfirmed};
+use tandem_logs::Chain;
 
 /// How often a group is tried whose records moved meanwhile: sites report one after another.
 const TRIES: usize = 5;
@@ -74,7 +75,7 @@ async fn confirm(access: &Access, group: String, lang: Lang) -> Result<Row, Arbi
             Err(RestoreError::Moved | RestoreError::Store(StoreError::Unknown(_))) if tries < TRIES => {}
             Err(RestoreError::NotConfirmed(NotConfirmed::Nothing)) => break held(access, &group, lang).await?,
             Err(RestoreError::NotConfirmed(refused)) => break text(&refused, lang),
-            Err(error @ (RestoreError::Moved | RestoreError::Entry(_))) => break output::chain(&error),
+            Err(error @ (RestoreError::Moved | RestoreError::Entry(_))) => break Chain(&error).to_string(),
             Err(error) => return Err(error.into()),
         }
     };

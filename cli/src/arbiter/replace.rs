@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tandem_arbiter::health::{ArbiterSeen, LAG, look, name};
 use tandem_arbiter::records::{Replacement, RestorePhase};
 use tandem_arbiter::store::{Member, MemberStatus, Store, StoreError};
+use tandem_logs::Chain;
 
 /// How often it is looked whether the successor has learned everything.
 const LOOK: Duration = Duration::from_secs(1);
@@ -277,7 +278,7 @@ async fn have_sites_look(access: &Access, seen: &ArbiterSeen, lang: Lang) {
                 "the leader stays; sites pin the new members when it changes next",
                 "未能更换主节点；各站点将在下次换主时记录新成员"
             ),
-            output::chain(&error)
+            Chain(&error)
         ));
     }
 }

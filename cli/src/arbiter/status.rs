@@ -12,6 +12,7 @@ use tandem_arbiter::health::{ArbiterSeen, Finding, findings, look, name};
 use tandem_arbiter::pins::Acceptance;
 use tandem_arbiter::records::{Phase, RestorePhase};
 use tandem_arbiter::store::Store;
+use tandem_logs::Chain;
 
 /// Everything that is told of the arbiter.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -170,7 +171,7 @@ pub(crate) async fn gather(access: &Access, quota: u64) -> Report {
         seen.endpoints.iter().filter_map(|endpoint| endpoint.status.as_ref().ok()).map(|status| status.cluster).next();
     report.cluster = cluster.map(|id| format!("{id:x}"));
     if let Err(error) = records(access, &mut report, &mut found).await {
-        report.unread = Some(output::chain(&error));
+        report.unread = Some(Chain(&error).to_string());
     }
     report.findings = found.into_iter().map(Into::into).collect();
     report

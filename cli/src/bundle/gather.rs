@@ -4,7 +4,6 @@ use super::archive::Archive;
 use super::fields::{People, Sieve};
 use crate::arbiter::access::Access;
 use crate::doctor::gather::OURS;
-use crate::output;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -18,6 +17,7 @@ use std::time::Duration;
 use tandem_crds::{
     Application, DataCentre, Environment, EnvironmentRequest, Failover, FailoverGroup, SecurityProfile, Unit,
 };
+use tandem_logs::Chain;
 use tokio::time::timeout;
 
 /// How long one look may take.
@@ -66,7 +66,7 @@ struct Taker<'a> {
 fn why(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
-        other => output::chain(other),
+        other => Chain(other).to_string(),
     }
 }
 
@@ -226,7 +226,7 @@ pub(super) async fn keys(archive: &mut Archive, access: &Access) {
     for prefix in PREFIXES {
         match access.admin.count(&format!("/tandem/v1/{prefix}")).await {
             Ok(count) => drop(counts.insert(prefix.to_owned(), json!(count))),
-            Err(error) => archive.miss(format!("arbiter/keys.json: {prefix}"), output::chain(&error)),
+            Err(error) => archive.miss(format!("arbiter/keys.json: {prefix}"), Chain(&error).to_string()),
         }
     }
     archive.data("arbiter/keys.json", &counts);

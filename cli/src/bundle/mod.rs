@@ -24,6 +24,7 @@ use fields::People;
 use gather::Site;
 use std::path::PathBuf;
 use tandem_arbiter::health::QUOTA;
+use tandem_logs::Chain;
 
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +53,7 @@ async fn sites(archive: &mut Archive, clients: &[(String, Seen<kube::Client>)], 
 async fn arbiter(archive: &mut Archive, args: &BundleArgs) {
     let access = match Access::new(&args.access).await {
         Ok(access) => access,
-        Err(error) => return archive.miss("arbiter", output::chain(&error)),
+        Err(error) => return archive.miss("arbiter", Chain(&error).to_string()),
     };
     archive.data("arbiter/status.json", &status::gather(&access, QUOTA).await);
     gather::keys(archive, &access).await;

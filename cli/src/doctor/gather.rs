@@ -2,7 +2,6 @@
 
 use super::seen::{ClockSeen, Seen, ServerSeen, SiteSeen, WebhookSeen, WorkloadSeen};
 use super::{kinds, rights};
-use crate::output;
 use http::Request;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -20,6 +19,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_crds::DataCentre;
+use tandem_logs::Chain;
 use tokio::time::timeout;
 
 /// How long one look may take.
@@ -32,7 +32,7 @@ const VERSION: &str = "app.kubernetes.io/version";
 pub(super) fn why(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
-        other => output::chain(other),
+        other => Chain(other).to_string(),
     }
 }
 

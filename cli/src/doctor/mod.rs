@@ -30,6 +30,7 @@ use seen::{ArbiterView, Seen, Shown, SiteSeen};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tandem_arbiter::health;
+use tandem_logs::Chain;
 
 /// How often a member is asked for the sake of its round trip.
 const TRIPS: usize = 3;
@@ -56,7 +57,7 @@ pub(crate) async fn clients(args: &SitesArgs) -> Vec<(String, Seen<kube::Client>
     let connect = contexts.into_iter().map(|context| async {
         let name = context.clone().unwrap_or_else(|| "current".to_owned());
         let cluster = ClusterArgs { context, kubeconfig: args.kubeconfig.clone() };
-        (name, cluster::connect(&cluster).await.map_err(|error| output::chain(&error)))
+        (name, cluster::connect(&cluster).await.map_err(|error| Chain(&error).to_string()))
     });
     join_all(connect).await
 }
@@ -74,7 +75,7 @@ pub(crate) async fn sites(clients: &[(String, Seen<kube::Client>)], namespace: &
 
 /// Looks at the arbiter, where it is said how.
 pub(crate) async fn arbiter(access: &AccessArgs, quota: u64) -> Seen<ArbiterView> {
-    let access = Access::new(access).await.map_err(|error| output::chain(&error))?;
+    let access = Access::new(access).await.map_err(|error| Chain(&error).to_string())?;
     let report = status::gather(&access, quota).await;
     let trips = access.admin.endpoints().map(|endpoint| {
         let admin = &access.admin;

@@ -12,6 +12,7 @@ use kube::{Client, Error, ResourceExt};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tandem_crds::{Failover, FailoverGroup, FailoverPhase};
+use tandem_logs::Chain;
 
 const POLL: Duration = Duration::from_millis(500);
 /// How long one look may take. A site may be lost while one watches: then the next look comes soon.
@@ -90,7 +91,7 @@ pub async fn next(client: &Client, how: How, lang: Lang) -> Result<String, Watch
         let asked = tokio::time::timeout(LOOK, api::list(client)).await;
         let answer = match asked {
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(output::chain(&error)),
+            Ok(Err(error)) => Err(Chain(&error).to_string()),
             Err(_) => Err(no_answer()),
         };
         all = screen.answered(answer, lang).unwrap_or_default();
@@ -170,7 +171,7 @@ async fn look(client: &Client, name: &str) -> Result<Result<Failover, String>, W
         Ok(Ok(found)) => Ok(Ok(found)),
         Ok(Err(Error::Api(status))) if status.code == 404 => Err(WatchError::Gone(name.to_owned())),
         Ok(Err(Error::Api(status))) => Ok(Err(format!("{} {}", status.code, status.message))),
-        Ok(Err(error)) => Ok(Err(output::chain(&error))),
+        Ok(Err(error)) => Ok(Err(Chain(&error).to_string())),
         Err(_) => Ok(Err(no_answer())),
     }
 }

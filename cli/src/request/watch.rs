@@ -12,6 +12,7 @@ use crate::output;
 use futures::StreamExt;
 use std::time::Duration;
 use tandem_crds::RequestPhase;
+use tandem_logs::Chain;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How to follow.
@@ -204,7 +205,7 @@ impl Follower<'_> {
         }
         let why = match error {
             RequestError::Problem(problem) => problem.line(),
-            other => output::chain(other),
+            other => Chain(other).to_string(),
         };
         output::note(&silent(&why, self.lang));
     }

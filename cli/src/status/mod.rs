@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use kube::Client;
 use std::time::Duration;
 use tandem_core::plan::View;
+use tandem_logs::Chain;
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(20);
@@ -108,7 +109,7 @@ async fn watch(client: &Client, args: &StatusArgs, first: Report, lang: Lang) ->
             }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
-                    output::note(&format!("{}: {}", lang.say("trying again", "正在重试"), output::chain(&error)));
+                    output::note(&format!("{}: {}", lang.say("trying again", "正在重试"), Chain(&error)));
                     canvas.iter_mut().for_each(Canvas::leave);
                 }
             }

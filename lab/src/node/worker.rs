@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tandem_logs::Chain;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -217,7 +218,7 @@ impl Worker {
         };
         let prepared = launch_of(&self.context, &self.pod, &this.spec, &program, self.ip, &self.dir).await;
         let this = &mut self.slots[slot];
-        let started = prepared.map_err(|e| ("CreateContainerConfigError", error_chain(&e))).and_then(|launch| {
+        let started = prepared.map_err(|e| ("CreateContainerConfigError", Chain(&e).to_string())).and_then(|launch| {
             let log = self.dir.log(&this.spec.name);
             let error = |e: std::io::Error| ("RunContainerError", format!("cannot start {}: {e}", program.display()));
             launch.start(&log).map(|started| (launch, started)).map_err(error)
@@ -570,16 +571,6 @@ fn phase_of(slots: &[Slot], initialized: bool, ending: bool) -> &'static str {
     }
     let ran = |s: &Slot| s.running.is_some() || s.over.is_some() || s.view.restarts > 0 || s.view.started;
     if initialized && mains.iter().any(|s| ran(s)) { "Running" } else { "Pending" }
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

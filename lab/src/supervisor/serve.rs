@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tandem_logs::Chain;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
@@ -46,7 +47,7 @@ pub async fn run(settings: Settings) -> Result<(), SupervisorError> {
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the lab did not start");
-                supervisor.steps.send_modify(|steps| steps.push(Reply::Failed { why: chain(&error) }));
+                supervisor.steps.send_modify(|steps| steps.push(Reply::Failed { why: Chain(&error).to_string() }));
                 (Err(error), None)
             }
         },
@@ -65,7 +66,7 @@ pub async fn run(settings: Settings) -> Result<(), SupervisorError> {
     if let Some(mut stream) = asked {
         let reply = match &down {
             Ok(()) => Reply::Done,
-            Err(error) => Reply::Failed { why: chain(error) },
+            Err(error) => Reply::Failed { why: Chain(error).to_string() },
         };
         say(&mut stream, &reply).await;
     }
@@ -97,18 +98,6 @@ async fn gone(until: Option<ProcessId>) {
         tokio::time::sleep(LOOK).await;
     }
     tracing::info!(pid = process.pid, "the process that the lab was started for is gone");
-}
-
-/// An error with all that caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 async fn accept(supervisor: Arc<Supervisor>, listener: UnixListener, stop: mpsc::Sender<UnixStream>) {
@@ -150,7 +139,7 @@ async fn answer(supervisor: Arc<Supervisor>, mut stream: UnixStream, stop: mpsc:
             let doing = Arc::clone(&supervisor);
             let reply = match tokio::task::spawn_blocking(move || carry_out(&doing, request)).await {
                 Ok(Ok(())) => Reply::Done,
-                Ok(Err(error)) => Reply::Failed { why: chain(&error) },
+                Ok(Err(error)) => Reply::Failed { why: Chain(&error).to_string() },
                 Err(error) => Reply::Failed { why: error.to_string() },
             };
             say(&mut stream, &reply).await;

@@ -1,13 +1,13 @@
 //! What waits is entered into the site's chain by the site's leader, which also keeps house.
 
 use super::house::House;
-use crate::chain::Chain;
 use crate::context::Context;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tandem_arbiter::arbiter::{AuditError, Drained};
+use tandem_logs::Chain;
 
 /// How often it is looked for what waits.
 const LOOK: Duration = Duration::from_secs(1);

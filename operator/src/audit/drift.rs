@@ -1,9 +1,9 @@
 //! What this replica has put back is written down in the arbiter, for as long as it takes.
 
-use crate::chain::Chain;
 use crate::context::Context;
 use std::time::Duration;
 use tandem_arbiter::arbiter::ReadError;
+use tandem_logs::Chain;
 
 /// How long it is waited after the arbiter did not take one.
 const RETRY: Duration = Duration::from_secs(2);

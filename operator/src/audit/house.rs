@@ -1,10 +1,10 @@
 //! What the leader of a site puts in order in the arbiter from time to time.
 
-use crate::chain::Chain;
 use crate::context::Context;
 use jiff::SignedDuration;
 use std::time::Duration;
 use tandem_core::audit::SEGMENT_ENTRIES;
+use tandem_logs::Chain;
 
 /// How often segments are sealed and answers that have expired are collected.
 const OFTEN: Duration = Duration::from_secs(180);

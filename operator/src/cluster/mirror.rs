@@ -1,6 +1,5 @@
 //! What is in the cluster, kept in memory from watches.
 
-use crate::chain::Chain;
 use crate::shared::Shared;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -10,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tandem_core::names::LABEL_ID;
 use tandem_crds::Kind;
+use tandem_logs::Chain;
 
 /// Which object: its kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

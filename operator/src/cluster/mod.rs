@@ -10,7 +10,6 @@ pub use apply::{Applied, ApplyError};
 pub use drift::{PutBack, Untold};
 pub use mirror::{Mirror, ObjectName};
 
-use crate::chain::Chain;
 use crate::metrics::Metrics;
 use k8s_openapi::api::core::v1::{EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -21,6 +20,7 @@ use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_crds::Kind;
+use tandem_logs::Chain;
 
 /// How long any one request may take. A connection that is half open would hold a worker for ever.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);

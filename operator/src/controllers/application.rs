@@ -1,7 +1,6 @@
 //! `Application`: its workloads and what belongs to them, at active or standby strength by its group's record.
 
 use super::{ProvisionError, applied, environment};
-use crate::chain::Chain;
 use crate::cluster::{Applied, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::failover::Provisioned;
@@ -17,6 +16,7 @@ use tandem_core::render::{self, AdoptedScale, Manifest, Strength};
 use tandem_core::sync::ObjectKey;
 use tandem_crds::status::{PodCount, Reason};
 use tandem_crds::{Application, Environment, Kind, SecurityProfile};
+use tandem_logs::Chain;
 
 const MANAGER: &str = "tandem/application";
 

@@ -15,7 +15,6 @@ pub(crate) use application::missing_secrets;
 pub use blocked::Blocked;
 pub use data_centre::{is_shared_namespace, own_data_centre};
 
-use crate::chain::Chain;
 use crate::cluster::ApplyError;
 use crate::context::Context;
 use crate::index::typed;
@@ -29,6 +28,7 @@ use tandem_core::render::RenderError;
 use tandem_core::sync::{ObjectKey, Record, SpecRecord};
 use tandem_crds::status::Reason;
 use tandem_crds::{Application, Environment, Kind, TandemKind};
+use tandem_logs::Chain;
 use tracing::Instrument;
 
 /// How soon to look again at what only time or somebody else can mend.

@@ -1,7 +1,6 @@
 //! The clones of a drill in this site's cluster: made, looked at, taken away.
 
 use super::Drills;
-use crate::chain::Chain;
 use crate::cluster::{ApplyError, Cluster, ObjectName};
 use crate::context::Context;
 use crate::controllers::missing_secrets;
@@ -13,6 +12,7 @@ use tandem_core::ledger::Amounts;
 use tandem_core::names::{self, LIMITS};
 use tandem_core::render::{self, Clones, Manifest, Rehearsed};
 use tandem_crds::{Application, DrilledClone, Environment, SecurityProfile};
+use tandem_logs::Chain;
 
 const MANAGER: &str = "tandem/drill";
 

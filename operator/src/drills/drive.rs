@@ -1,7 +1,6 @@
 //! The loop that drives drills, on the leader of the site that rehearses.
 
 use super::clones::{self, Plan};
-use crate::chain::Chain;
 use crate::cluster::reference;
 use crate::context::Context;
 use crate::failover::{FAILOVER, Picture, ReadySince, failovers, wall};
@@ -16,6 +15,7 @@ use tandem_core::drill::{Cause, DrillResult, DrillStep, GroupDrill, Next, Seen, 
 use tandem_core::ledger::Amounts;
 use tandem_core::names;
 use tandem_crds::{DEFAULT_DRILL_DEADLINE, Failover};
+use tandem_logs::Chain;
 
 /// How often drills are looked at although nothing was seen to change.
 const LOOK: Duration = Duration::from_secs(1);

@@ -3,7 +3,6 @@
 //! The wall clock decides here when something is asked for; that it is asked for once follows from its name.
 
 use super::{BY, objects};
-use crate::chain::Chain;
 use crate::cluster::REQUEST_TIMEOUT;
 use crate::context::Context;
 use crate::failover::{FAILOVER, failovers, wall};
@@ -16,6 +15,7 @@ use tandem_arbiter::records::Phase;
 use tandem_core::drill::{due, parse, superfluous};
 use tandem_core::names::{LABEL_SCHEDULED, scheduled_drill};
 use tandem_crds::{DEFAULT_DRILLS_KEPT, DrillSettings};
+use tandem_logs::Chain;
 
 /// How often schedules are looked at.
 const LOOK: Duration = Duration::from_secs(5);

@@ -4,7 +4,6 @@
 //! journal's last entry: one execution a group at any time. The machine speaks of a name that is written later (`Begin`) and
 //! taken out earlier (`End`, at `Completed`). Both are mere entries here: whatever the machine may ask in between is the same.
 
-use crate::chain::Chain;
 use crate::context::Context;
 use crate::link::{Link, LinkError};
 use tandem_arbiter::arbiter::{GroupMoved, MoveError};
@@ -12,6 +11,7 @@ use tandem_arbiter::peers::ClaimProof;
 use tandem_arbiter::records::{EntryError, GroupRecord, JournalSeen, Versioned};
 use tandem_arbiter::txn::{Move, Superseded};
 use tandem_core::failover::{Journal, Outcome, Reason, Step, Transaction};
+use tandem_logs::Chain;
 
 /// Why a transaction was not sent, or not carried out.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,6 @@
 
 use super::board::JournalHeld;
 use super::requests::{KIND, execution};
-use crate::chain::Chain;
 use crate::context::Context;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +14,7 @@ use tandem_arbiter::txn::Acting;
 use tandem_core::drill;
 use tandem_core::failover::ExecutionKind;
 use tandem_crds::Failover;
+use tandem_logs::Chain;
 
 /// How often it is looked for something to remove.
 const LOOK: Duration = Duration::from_secs(600);

@@ -6,7 +6,6 @@
 use super::carry::{self, Carried, CarryError};
 use super::picture::{Picture, ReadySince};
 use super::{JournalHeld, JournalKey, effects, orders, said};
-use crate::chain::Chain;
 use crate::context::Context;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use tandem_arbiter::peers::{ClaimProof, ClaimWatch, MembersRead};
 use tandem_arbiter::records::{JournalSeen, Versioned};
 use tandem_core::failover::{Action, Answer, Answered, Decision, Effect, Journal, Reason, Transaction, Turn, step};
+use tandem_logs::Chain;
 
 /// How many transactions are under way at once.
 const AT_ONCE: usize = 32;

@@ -5,7 +5,6 @@
 
 use super::picture::wall;
 use crate::audit::wrote;
-use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -16,6 +15,7 @@ use tandem_arbiter::records::{Hold, HoldRecord, Versioned};
 use tandem_arbiter::txn::Scribe;
 use tandem_core::audit::Actor;
 use tandem_crds::{HOLD, HOLD_ALL, HOLD_ALL_CLEAR, HOLD_CLEAR, Kind};
+use tandem_logs::Chain;
 
 /// Revision of the hold that an annotation was brought into.
 const HELD: &str = "tandem.dev/hold-revision";

@@ -1,6 +1,5 @@
 //! The other sites' heartbeats, as this replica sees them on its own clock.
 
-use crate::chain::Chain;
 use crate::link::Link;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +9,7 @@ use tandem_arbiter::peers::{MembersRead, PeerWatch, Silence as Proof};
 use tandem_arbiter::records::Key;
 use tandem_arbiter::store::{Store, StoreError};
 use tandem_core::failover::Silence;
+use tandem_logs::Chain;
 
 /// The other sites' heartbeats. Cloning gives another handle to the same.
 #[derive(Clone, Debug)]

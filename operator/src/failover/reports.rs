@@ -7,7 +7,6 @@
 use super::picture::{Picture, ReadySince, wall};
 use super::shown::{self, Looked};
 use super::{orders, unasked};
-use crate::chain::Chain;
 use crate::context::Context;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tandem_core::render::Strength;
 use tandem_core::report::{ApplicationReport, Asked, FailoverReport, Move, Sources};
 use tandem_core::sync::ObjectKey;
 use tandem_crds::Why;
+use tandem_logs::Chain;
 
 /// How often it is looked for executions that have ended.
 const LOOK: Duration = Duration::from_secs(2);

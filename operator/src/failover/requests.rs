@@ -6,7 +6,6 @@
 use super::picture::{Picture, ReadySince, wall};
 use super::{JournalHeld, orders, shown, unasked};
 use crate::audit::wrote;
-use crate::chain::Chain;
 use crate::cluster::{ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::drills;
@@ -25,6 +24,7 @@ use tandem_core::names::LABEL_SCHEDULED;
 use tandem_core::trace::Trace;
 use tandem_crds::validation::broken_rules;
 use tandem_crds::{Failover, FailoverSelector, FailoverStatus, FailoverType, GroupMove, Why};
+use tandem_logs::Chain;
 
 pub(crate) const KIND: &str = "Failover";
 const MANAGER: &str = "tandem/failover";

@@ -6,7 +6,6 @@ mod served;
 #[cfg(test)]
 mod tests;
 
-use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName};
 use crate::context::Context;
 use reports::keep;
@@ -19,6 +18,7 @@ use tandem_core::findings::{Drift, ReportKind, findings, report};
 use tandem_core::names::LABEL_ID;
 use tandem_core::render::Manifest;
 use tandem_crds::Environment;
+use tandem_logs::Chain;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(20);

@@ -1,7 +1,6 @@
 //! Report objects: only what differs is written, and nothing of somebody else's.
 
 use super::Wanted;
-use crate::chain::Chain;
 use crate::cluster::{ApplyError, Cluster, REQUEST_TIMEOUT};
 use kube::ResourceExt;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
@@ -10,6 +9,7 @@ use tandem_core::drift;
 use tandem_core::findings::ReportKind;
 use tandem_core::names::{ANNOTATION_RENDERED, FINDINGS, LABEL_MANAGED, LABEL_MANAGED_BY, MANAGER};
 use tandem_core::render::Manifest;
+use tandem_logs::Chain;
 
 /// The field manager of reports.
 const FIELD_MANAGER: &str = "tandem/findings";

@@ -1,11 +1,11 @@
 //! From the arbiter to the gate: who is active, and what moves. Nothing else is needed for it.
 
-use crate::chain::Chain;
 use crate::link::{Link, LinkError};
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_arbiter::records::Versioned;
+use tandem_logs::Chain;
 
 /// How soon to start again after the arbiter failed.
 const AGAIN: Duration = Duration::from_millis(500);

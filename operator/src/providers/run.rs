@@ -2,7 +2,6 @@
 
 use super::credentials::{self, Fresh, Made};
 use super::{Entry, Heard, Provider, Providers, shown};
-use crate::chain::Chain;
 use crate::context::Context;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use tandem_arbiter::records::DataRecord;
 use tandem_core::failover::{Reason, Role};
 use tandem_core::sync::ObjectKey;
 use tandem_crds::{FailoverGroupSpec, Kind, StateProvider};
+use tandem_logs::Chain;
 use tokio::task::JoinSet;
 
 /// How often it is looked what is due, and how often a group that moves is looked at.

@@ -1,6 +1,5 @@
 //! Carrying out what was approved.
 
-use crate::chain::Chain;
 use crate::cluster::{Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::index::typed;
@@ -18,6 +17,7 @@ use tandem_core::names::ANNOTATION_TRACE;
 use tandem_core::requests::{Obstacle, Outcome, Scene, demands_security, outcome};
 use tandem_core::sync::{ObjectKey, Record};
 use tandem_crds::{EnvironmentRequest, Kind, RequestPhase};
+use tandem_logs::Chain;
 use tracing::Instrument;
 
 /// How often it is looked for something to carry out.

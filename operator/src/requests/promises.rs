@@ -1,6 +1,5 @@
 //! Giving back what requests were promised of their unit's budget: once they were carried out, and where nothing came of them.
 
-use crate::chain::Chain;
 use crate::context::Context;
 use crate::index::typed;
 use std::collections::BTreeMap;
@@ -9,6 +8,7 @@ use tandem_core::ledger::Change;
 use tandem_core::requests::{Standing, demands_security, standing};
 use tandem_core::sync::{ObjectKey, Record};
 use tandem_crds::{EnvironmentRequest, Kind};
+use tandem_logs::Chain;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(5);

@@ -1,7 +1,6 @@
 //! The status that people read: what the sites say, folded into one answer, written when it changes.
 
 use crate::alarms::with_alarms;
-use crate::chain::Chain;
 use crate::cluster::{ApplyError, Cluster, ObjectName, REQUEST_TIMEOUT};
 use crate::context::Context;
 use crate::index::{SiteReport, group_of};
@@ -23,6 +22,7 @@ use tandem_crds::{
     Application, Capacity, DataCentre, Environment, EnvironmentRequest, FailoverGroup, GroupPhase, Kind, Member,
     PAUSED_CONDITION, SecurityProfile, TandemKind, Unit,
 };
+use tandem_logs::Chain;
 use tracing::Instrument;
 
 /// Why a status was not written.

@@ -1,6 +1,5 @@
 //! This site's reports to the arbiter: one an object, written when it changes and never otherwise.
 
-use crate::chain::Chain;
 use crate::context::Context;
 use crate::index::Index;
 use jiff::Timestamp;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use tandem_arbiter::records::{Condition, StatusRecord};
 use tandem_core::sync::{ObjectKey, Record, Versioned};
 use tandem_crds::status::{PodCount, READY, Reason};
+use tandem_logs::Chain;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -5,7 +5,6 @@
 //! in the arbiter, which all of them watch.
 
 use crate::audit::wrote;
-use crate::chain::Chain;
 use crate::cluster::ObjectName;
 use crate::context::Context;
 use crate::controllers::own_data_centre;
@@ -17,6 +16,7 @@ use std::time::Duration;
 use tandem_arbiter::records::BrakeRecord;
 use tandem_core::sync::{Brake, ObjectKey, Record, Tripped, Versioned};
 use tandem_crds::ApplicationSpec;
+use tandem_logs::Chain;
 
 /// The annotation on the site's DataCentre with which a person confirms. Its value is the number that the brake's message
 /// gives: another trip needs another confirmation.

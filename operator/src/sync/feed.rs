@@ -1,6 +1,5 @@
 //! The arbiter's records as they change, taken into the index; at the site without authority past the mass-change brake.
 
-use crate::chain::Chain;
 use crate::context::Context;
 use crate::link::{Change, LinkError};
 use crate::sync::brake::{Overtaken, Sluice};
@@ -8,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tandem_core::sync::{ObjectKey, Record, Versioned};
 use tandem_crds::Kind;
+use tandem_logs::Chain;
 
 /// How soon to start again after the arbiter failed.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -13,7 +13,6 @@ pub use feed::{group_changed, run_feed};
 pub use local::stands_before;
 pub use opening::run_opening;
 
-use crate::chain::Chain;
 use crate::cluster::{ApplyError, Mirror, ObjectName};
 use crate::context::Context;
 use crate::index::Index;
@@ -23,6 +22,7 @@ use crate::status::Refusals;
 use crate::trace;
 use std::time::Duration;
 use tandem_core::sync::{ObjectKey, PublishPlan, Restraint, plan_publish};
+use tandem_logs::Chain;
 use tracing::Instrument;
 
 /// Why an object and its record were not brought together.

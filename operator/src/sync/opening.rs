@@ -3,12 +3,12 @@
 //! A watch says nothing while nothing is written, so that the revision of a claim may be far above what it has delivered. Then
 //! everything is listed: where the index has each of it, nothing is missing.
 
-use crate::chain::Chain;
 use crate::context::Context;
 use crate::link::LinkError;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tandem_core::sync::ObjectKey;
+use tandem_logs::Chain;
 
 /// How often it is looked whether it may open.
 const LOOK: Duration = Duration::from_millis(200);

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tandem_arbiter::health::{ArbiterSeen, QUOTA, findings, look, name};
 use tandem_arbiter::store::StoreError;
+use tandem_logs::Chain;
 
 /// For how long a member may lack what was written just before.
 const CATCH_UP: Duration = Duration::from_secs(5);
@@ -96,7 +97,7 @@ impl Drop for Told {
 
 /// Who may not is told what it takes.
 fn refused(error: StoreError, who: &str) -> ArbiterError {
-    if output::chain(&error).contains("permission denied") {
+    if Chain(&error).to_string().contains("permission denied") {
         return BackupError::NotRoot { who: who.to_owned() }.into();
     }
     error.into()
