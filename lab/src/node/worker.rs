@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tandem_logs::Chain;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use nix::sys::signal::Signal;
+use tandem_logs::Chain;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
