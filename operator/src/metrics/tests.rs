@@ -227,11 +227,7 @@ fn steps_and_moves_are_timed_once_when_they_end() {
     };
     assert_eq!((step("Promoting", "count"), step("Promoting", "sum")), (Some(1.0), Some(3.0)));
     assert_eq!((step("Verifying", "count"), step("Verifying", "sum")), (Some(1.0), Some(1.0)));
-    assert_eq!(
-        (step("Fencing", "count"), step("Validating", "count")),
-        (Some(0.0), Some(0.0)),
-        "they had ended before"
-    );
+    assert_eq!((step("Fencing", "count"), step("Validating", "count")), (None, None), "they had ended before");
     let whole = "tandem_failover_duration_seconds{result=completed,type=Switchover}";
     assert_eq!((told[&format!("{whole} count")], told[&format!("{whole} sum")]), (1.0, 15.0));
     assert_eq!(told["tandem_failover_entries_total{step=Verifying}"], 2.0);
