@@ -140,11 +140,8 @@ mod tests {
     #[test]
     fn a_sites_ledger_is_told_of_that_sites_database() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout { dir: dir.path().to_owned() };
-        let plan = Plan::new("t", "10.90", "dc-a,dc-b").unwrap();
-        let databases = Databases::new(&["service-hall".to_owned(), "data-hub".to_owned()], None).unwrap();
+        let (layout, plan, databases) = crate::postgres::two_clusters(dir.path());
         for site in &plan.sites {
-            Layout::private_file(&layout.pki(site).join("data-ca.crt"), &format!("the authority of {site}")).unwrap();
             let password = layout.postgres(site).join("data-hub.password");
             Layout::private_file(&password, &format!("of {site}\n")).unwrap();
         }

@@ -118,7 +118,7 @@ impl UpArgs {
         match all.iter().enumerate().find(|(index, entry)| all[..*index].iter().any(|other| other.group == entry.group))
         {
             Some((_, twice)) => {
-                Err(format!("--entry {twice} is one too many: a group has one entry, and --ledger makes it"))
+                Err(format!("--entry {twice} is one too many: a group has one, and with --ledger it has it already"))
             }
             None => Ok(all),
         }

@@ -39,6 +39,18 @@ pub fn failover_group(plan: &Plan, layout: &Layout, databases: &Databases, group
     })))
 }
 
+/// A lab of two clusters, `service-hall` and `data-hub`, of which the sites' authorities are there.
+#[cfg(test)]
+pub(crate) fn two_clusters(dir: &std::path::Path) -> (Layout, Plan, Databases) {
+    let layout = Layout { dir: dir.to_owned() };
+    let plan = Plan::new("t", "10.90", "dc-a,dc-b").unwrap();
+    let databases = Databases::new(&["service-hall".to_owned(), "data-hub".to_owned()], None).unwrap();
+    for site in &plan.sites {
+        Layout::private_file(&layout.pki(site).join("data-ca.crt"), &format!("the authority of {site}")).unwrap();
+    }
+    (layout, plan, databases)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,12 +58,7 @@ mod tests {
     #[test]
     fn a_group_names_the_agent_beside_each_member() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout { dir: dir.path().to_owned() };
-        let plan = Plan::new("t", "10.90", "dc-a,dc-b").unwrap();
-        let databases = Databases::new(&["service-hall".to_owned(), "data-hub".to_owned()], None).unwrap();
-        for site in &plan.sites {
-            Layout::private_file(&layout.pki(site).join("data-ca.crt"), &format!("the authority of {site}")).unwrap();
-        }
+        let (layout, plan, databases) = two_clusters(dir.path());
         let of = |group: &str| failover_group(&plan, &layout, &databases, group).unwrap();
         let group = of("data-hub").unwrap();
         let second = &group["spec"]["patroni"]["sites"][1];

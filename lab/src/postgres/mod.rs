@@ -9,6 +9,8 @@ mod look;
 mod prepare;
 
 pub use group::failover_group;
+#[cfg(test)]
+pub(crate) use group::two_clusters;
 pub use look::{Cluster, Reach, clusters};
 pub use prepare::{Prepared, memory, prepare};
 
