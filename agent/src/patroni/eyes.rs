@@ -1,13 +1,14 @@
 //! Looks at the member: its Patroni and its database, in one picture.
 
+use super::changed::Changed;
 use super::file::PatroniFile;
 use super::local::{Local, LocalError, Seen, Session};
-use super::rest::Patroni;
+use super::rest::{Patroni, RestError};
 use crate::tls::TlsError;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tandem_core::patroni::{Access, Member, Picture, Settings, Standing, Wanted};
+use tandem_core::patroni::{Access, Change, Member, Picture, Settings, Standing, Wanted};
 
 /// How old a look may be that answers `GET state`.
 const FRESH: Duration = Duration::from_millis(100);
@@ -48,8 +49,7 @@ impl Look {
     }
 
     /// With what Patroni has just become.
-    #[must_use]
-    pub fn changed(&self, settings: Settings) -> Self {
+    fn changed(&self, settings: Settings) -> Self {
         let said = Said { settings: Some(settings), pause_seen: false, at: Instant::now(), ..self.said.clone() };
         Self { said, ..self.clone() }
     }
@@ -73,6 +73,7 @@ pub struct Eyes {
     wanted: Wanted,
     /// Patroni.
     pub patroni: Patroni,
+    changed: Mutex<Changed>,
     /// The database.
     pub local: Local,
     asked: Mutex<Option<Asked>>,
@@ -91,18 +92,13 @@ impl Eyes {
         Ok(Self {
             name: file.patroni.name.clone(),
             patroni: Patroni::open(&file.patroni)?,
-            local: Local::new(file.postgresql.clone(), wanted.clone(), file.watch.user.clone()),
+            changed: Mutex::default(),
+            local: Local::new(file, wanted.clone()),
             wanted,
             asked: Mutex::new(None),
             last: Mutex::new(None),
             looking: tokio::sync::Mutex::new(()),
         })
-    }
-
-    /// What the configuration is to become.
-    #[must_use]
-    pub fn wanted(&self) -> &Wanted {
-        &self.wanted
     }
 
     /// Looks now. Whether Patroni has seen a pause is asked only where it matters: it takes long while the database goes down.
@@ -114,6 +110,7 @@ impl Eyes {
             self.pause_seen(pause),
             self.local.look()
         );
+        let settings = settings.map(|said| self.lock_changed().holds(said, Instant::now()));
         let trouble = settings.as_ref().err().or(members.as_ref().err()).map(ToString::to_string);
         let said = Said { settings: settings.ok(), members: members.ok(), pause_seen, trouble, at };
         self.keep(said, seen, at)
@@ -146,6 +143,20 @@ impl Eyes {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn lock_changed(&self) -> MutexGuard<'_, Changed> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes Patroni's configuration. What it is then, beside what was seen.
+    ///
+    /// # Errors
+    /// [`RestError`]; then it may be changed or not.
+    pub async fn change(&self, look: &Look, change: Change) -> Result<Arc<Look>, RestError> {
+        let settings = self.patroni.change(look.picture.leaders_url(), change, &self.wanted).await?;
+        self.lock_changed().told(look.said.settings, settings, Instant::now());
+        Ok(Arc::new(look.changed(settings)))
+    }
+
     async fn pause_seen(&self, ask: bool) -> bool {
         if ask { self.patroni.pause_seen().await.unwrap_or(false) } else { false }
     }
@@ -162,6 +173,7 @@ impl Eyes {
                 pause_seen: said.pause_seen,
                 database: seen.database,
                 access_in_force,
+                followed: seen.followed,
                 access_overdue: false,
                 sessions: u32::try_from(seen.sessions.len()).unwrap_or(u32::MAX),
                 gate_closed: false,

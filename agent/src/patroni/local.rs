@@ -1,6 +1,6 @@
 //! The member's own database: asked over its Unix socket, and by PostgreSQL's programs where it does not run.
 
-use super::file::Postgresql;
+use super::file::{PatroniFile, Postgresql};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -31,6 +31,8 @@ pub struct Seen {
     pub access: Access,
     /// When it last loaded its configuration, in seconds of its wall clock: only compared for being the same.
     pub loaded: f64,
+    /// The other site streams from it.
+    pub followed: bool,
     /// The sessions of those that may write: everybody but superusers, replication and the other site's watch.
     pub sessions: BTreeSet<Session>,
     /// Why it cannot be told how it is.
@@ -43,6 +45,8 @@ pub struct Local {
     settings: Postgresql,
     wanted: Wanted,
     watch: String,
+    /// The slot by which the other site follows: it has one name at both.
+    slot: String,
 }
 
 /// Why something was not done.
@@ -74,17 +78,20 @@ SELECT pg_is_in_recovery(),
        CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn(), '0/0') ELSE pg_current_wal_flush_lsn() END,
        (SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'),
        extract(epoch FROM pg_conf_load_time())::float8,
-       current_setting('hba_file')";
+       current_setting('hba_file'),
+       EXISTS (SELECT FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid
+                WHERE s.slot_name = $1 AND r.state = 'streaming')";
 
 const SESSIONS: &str = "\
 SELECT a.pid, a.backend_start::text FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid
  WHERE a.backend_type = 'client backend' AND a.usename IS DISTINCT FROM $1 AND r.rolsuper IS NOT TRUE";
 
 impl Local {
-    /// The database of this file, and as whom the other site's agents watch it.
+    /// The database of this file.
     #[must_use]
-    pub fn new(settings: Postgresql, wanted: Wanted, watch: String) -> Self {
-        Self { settings, wanted, watch }
+    pub fn new(file: &PatroniFile, wanted: Wanted) -> Self {
+        let (watch, slot) = (file.watch.user.clone(), file.standby.primary_slot_name.clone());
+        Self { settings: file.postgresql.clone(), wanted, watch, slot }
     }
 
     /// What the agent's file says of it.
@@ -127,13 +134,13 @@ impl Local {
             Ok(database) => (database, None),
             Err(error) => (Database::Unknown, Some(Chain(&error).to_string())),
         };
-        Seen { database, access: Access::Other, loaded: 0.0, sessions: BTreeSet::new(), trouble: told }
+        Seen { database, access: Access::Other, loaded: 0.0, followed: false, sessions: BTreeSet::new(), trouble: told }
     }
 
     async fn ask(&self) -> Result<Seen, LocalError> {
         let client = self.connect("postgres").await?;
         // Both at once: a session takes questions before it has answered others.
-        let look = async { client.query_typed(LOOK, &[]).await };
+        let look = async { client.query_typed(LOOK, &[(&self.slot, Type::NAME)]).await };
         let sessions = async { client.query_typed(SESSIONS, &[(&self.watch, Type::NAME)]).await };
         let (row, sessions) = within(async { tokio::try_join!(look, sessions) }).await?;
         let row = row.first().ok_or(LocalError::TooLate)?;
@@ -153,6 +160,7 @@ impl Local {
             database,
             access: self.wanted.access(&lines),
             loaded: row.get(3),
+            followed: row.get(5),
             sessions: sessions.iter().map(|row| (row.get(0), row.get(1))).collect(),
             trouble: None,
         })

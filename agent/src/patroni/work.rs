@@ -115,10 +115,10 @@ impl Work {
                             dropped::before(service).await;
                         }
                     }
-                    match eyes.patroni.change(picture.leaders_url(), change, eyes.wanted()).await {
+                    match eyes.change(&look, change).await {
                         // Somebody else changed it at the same time.
                         Err(RestError::Refused { status: 409, .. }) => tokio::time::sleep(AGAIN).await,
-                        changed => before = Some(Arc::new(look.changed(changed?))),
+                        changed => before = Some(changed?),
                     }
                     continue;
                 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tandem_agent::patroni::service::Answer;
 use tandem_agent::tls::HttpsClient;
@@ -21,9 +22,13 @@ const PATRONI: &str = include_str!("patroni.yml");
 /// How long anything may take on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A port that nobody listens at.
+/// A port that nobody listens at. It is below those that connections are given (`ip_local_port_range`): one of these may be taken
+/// before the database begins to listen.
 fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let tried = std::iter::repeat_with(|| TRIED.fetch_add(1, Ordering::Relaxed));
+    let ports = tried.map(|tried| 10_000 + u16::try_from((std::process::id() * 7 + tried) % 20_000).unwrap());
+    ports.take(20_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// One member: a database, its Patroni and its agent.
@@ -355,7 +360,8 @@ impl World {
         self.becomes(active, Role::Active).await;
         until("the standby follows", || async {
             let state = self.state(standby).await?.state;
-            (state.role == Role::Standby && state.lag_millis.is_some_and(|lag| lag < 2_000)).then_some(())
+            let lag = state.lag_millis?.saturating_add(state.lag_age_millis);
+            (state.role == Role::Standby && lag < 2_000).then_some(())
         })
         .await;
     }

@@ -136,6 +136,8 @@ pub struct Picture {
     pub database: Database,
     /// Its own database has loaded the list of [`Settings::access`]: whoever connects from now on is judged by it.
     pub access_in_force: bool,
+    /// The other site streams from its own database.
+    pub followed: bool,
     /// Its own database's file is still another list, for longer than Patroni takes to write it.
     pub access_overdue: bool,
     /// Sessions of its own database that have to end.

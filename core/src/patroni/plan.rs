@@ -54,6 +54,8 @@ pub enum Why {
     Database,
     /// It went down without a last checkpoint.
     Crashed,
+    /// Nobody streams to the other site: stopped now, the database would send nobody what it has.
+    Follower,
     /// Nobody leads.
     Leader,
     /// It still runs as a primary though the cluster is told to follow.
@@ -72,6 +74,9 @@ impl fmt::Display for Why {
             Self::Database => "the database neither answers nor is down",
             Self::Crashed => {
                 "the database went down without its last checkpoint: resume, or fail over without this site"
+            }
+            Self::Follower => {
+                "the other site does not stream: see there that its leader runs and follows this site by standby.primarySlotName"
             }
             Self::Leader => "no member of the cluster leads: look at Patroni's log, and that the gate says promotable",
             Self::StillPrimary => "the database still runs as a primary: Patroni is about to stop it",
@@ -156,6 +161,7 @@ fn final_sync(picture: &Picture, settings: Settings) -> Next {
     match picture.database {
         Database::Primary { .. } if !picture.pause_seen => Next::Wait(Why::Pause),
         Database::Primary { .. } => match emptied(picture) {
+            Next::Done if !picture.followed => Next::Wait(Why::Follower),
             Next::Done => Next::StopDatabase,
             before => before,
         },

@@ -97,6 +97,7 @@ impl Cluster {
                 Runs::Stopped { clean } => Database::Stopped { clean, checkpoint: self.written },
             },
             access_in_force: one.access_in_force == self.settings.access,
+            followed: true,
             access_overdue: false,
             sessions: one.sessions,
             gate_closed: false,

@@ -27,6 +27,7 @@ fn active() -> Picture {
         pause_seen: false,
         database: PRIMARY,
         access_in_force: true,
+        followed: true,
         access_overdue: false,
         sessions: 2,
         gate_closed: false,
@@ -97,6 +98,8 @@ fn the_database_is_stopped_only_once_nobody_can_write_and_patroni_will_not_start
     assert_eq!(step(&Picture { pause_seen: false, ..quiet.clone() }), Next::Wait(Why::Pause));
     assert_eq!(step(&Picture { sessions: 1, ..quiet.clone() }), Next::EndSessions);
     assert_eq!(step(&Picture { access_in_force: false, ..quiet.clone() }), Next::Reload);
+    // Whoever follows has just lost its connection: it would wait for good for what it was not sent.
+    assert_eq!(step(&Picture { followed: false, ..quiet.clone() }), Next::Wait(Why::Follower));
     let crashed = Database::Stopped { clean: false, checkpoint: 99 };
     assert_eq!(step(&nobody(Picture { database: crashed, ..quiet })), Next::Wait(Why::Crashed));
     assert_eq!(step(&stopped()), Next::Done);
