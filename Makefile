@@ -155,6 +155,12 @@ manual: programs control-plane ## run the commands of the manual that need no po
 	$(call say,the commands of the manual)
 	@tools=$$(scripts/chart-tools); scripts/test-manual $$tools $(BIN)
 
+.PHONY: adopt
+adopt: root programs control-plane ## bring a Patroni pair under Tandem on a lab as docs/postgresql.md says, and move it there and back
+	@scripts/ensure-packages curl openssl procps $(call unless,python3,python3)
+	$(call say,a Patroni pair comes under Tandem (about a minute))
+	@$(SUDO) scripts/test-postgresql $(BIN)
+
 .PHONY: installed
 installed: root programs control-plane ## install both sites of a lab from the chart, upgrade and uninstall them
 	@scripts/ensure-packages curl $(call unless,python3,python3)
@@ -175,7 +181,7 @@ test: root programs control-plane ## all tests: units, properties, the lab, end 
 	@cargo test --locked -p tandem-arbiter --features mutations --lib
 	$(call say,the protocol in simulated time)
 	@cargo test --release --locked -p tandem-sim
-	@$(MAKE) --no-print-directory chart dashboards manual installed
+	@$(MAKE) --no-print-directory chart dashboards manual adopt installed
 	$(call say,the life of a lab)
 	@$(call LAB_TEST,tandem-lab,lifecycle)
 	$(call say,end to end on a lab)

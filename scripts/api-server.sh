@@ -1,11 +1,24 @@
 # Sourced by scripts/test-chart and scripts/test-manual: API servers that run alone, on loopback, with an etcd of their own. Wants the
-# variables `kube` (the folder of the control plane) and `work` (a folder that goes when the script ends), and keeps what it
-# started in `started`.
+# variables `root` (the repository), `kube` (the folder of the control plane) and `work` (a folder that goes when the script ends), and
+# keeps what it started in `started`.
 # shellcheck shell=bash disable=SC2154 # set by whoever sources it
 
-say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
-fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# shellcheck source=scripts/said.sh
+. "$root/scripts/said.sh"
+
+# Below the ports that connections are given (ip_local_port_range): one of these may be taken before somebody listens there.
+free_port() {
+    python3 -c '
+import random, socket
+while True:
+    port = random.randrange(10000, 30000)
+    try:
+        socket.socket().bind(("127.0.0.1", port))
+    except OSError:
+        continue
+    print(port)
+    break'
+}
 
 started=()
 # shellcheck disable=SC2317 # called by the trap
