@@ -5,8 +5,8 @@
 //! standby is behind, [`switch`] keeps the dead-man switch in the database, [`promotable`] is asked before each promotion, [`dropped`]
 //! says what a former primary throws away, `rejoin` has one made anew that was left on an old timeline. docs/postgresql.md is for whoever installs it.
 
-pub mod changed;
-mod dropped;
+mod changed;
+pub mod dropped;
 pub mod eyes;
 pub mod file;
 pub mod local;
