@@ -115,6 +115,8 @@ pub struct Groups {
     pub held: usize,
     /// How many are being moved.
     pub moving: usize,
+    /// How many have been moved, while the site that they left has still to follow them.
+    pub settling: usize,
 }
 
 /// Objects of one kind.
@@ -141,7 +143,7 @@ pub fn report(seen: &Seen) -> Report {
         seen_from: seen.from().map(str::to_owned),
         authority: view.authority().map(str::to_owned),
         sites: view.sites.values().map(site).collect(),
-        groups: groups(view),
+        groups: groups(view, &moves),
         moves,
         kinds: vec![
             count(view.sites.values()),
@@ -173,7 +175,7 @@ fn site(site: &DataCentre) -> SiteRow {
     }
 }
 
-fn groups(view: &View) -> Groups {
+fn groups(view: &View, moves: &[MoveRow]) -> Groups {
     let mut sum = Groups { all: view.groups.len(), ..Groups::default() };
     for group in view.groups.values() {
         let status = group.status.clone().unwrap_or_default();
@@ -188,7 +190,10 @@ fn groups(view: &View) -> Groups {
         }
         sum.automatic += usize::from(group.spec.mode == FailoverMode::Automatic);
         sum.held += usize::from(status.hold.is_some());
-        sum.moving += usize::from(status.execution.is_some());
+        if let Some(execution) = status.execution {
+            let under_way = moves.iter().any(|row| row.name == execution);
+            *(if under_way { &mut sum.moving } else { &mut sum.settling }) += 1;
+        }
     }
     sum
 }

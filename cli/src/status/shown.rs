@@ -93,6 +93,7 @@ fn groups(groups: &Groups, lang: Lang) -> String {
         (groups.unknown, "not known", "未知"),
         (groups.held, "held", "冻结"),
         (groups.moving, "moving", "切换中"),
+        (groups.settling, "settling", "收尾中"),
         (groups.automatic, "automatic", "自动"),
     ] {
         if count > 0 {

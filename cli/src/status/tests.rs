@@ -289,3 +289,17 @@ fn there_is_advice_for_every_reason() {
     }
     assert_eq!(tandem_arbiter::health::mend("of a newer release"), None);
 }
+
+#[test]
+fn a_group_whose_move_has_ended_settles_and_does_not_move() {
+    let mut seen = well(0);
+    let of = |execution: &str| group(execution, |group| group["status"]["execution"] = json!(execution));
+    seen.view = View::new(vec![], vec![of("over"), of("under-way")]);
+    let failover = |name: &str, phase: &str| -> Failover {
+        let spec = json!({"type": "Switchover", "reason": "r", "selector": {"groups": [name]}});
+        read(json!({"metadata": {"name": name}, "spec": spec, "status": {"phase": phase}}))
+    };
+    seen.failovers = vec![failover("over", "Completed"), failover("under-way", "Running")];
+    let groups = report(&seen).groups;
+    assert_eq!((groups.moving, groups.settling), (1, 1));
+}

@@ -1,6 +1,8 @@
 //! One operator replica: its membership as `run_membership` drives it, what it reads and watches of the arbiter, and the
 //! gate that it answers from. Moving groups is in [`driver`](super::driver).
 
+mod feeds;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -94,10 +96,6 @@ pub(super) struct Replica {
     fed: bool,
     /// For each group: until when the gate answers 200 at the most, as long as it is not fed.
     pub(super) serves: [Option<Duration>; GROUPS.len()],
-}
-
-fn prefix(feed: usize) -> String {
-    [Key::groups(), Key::executions(), Key::holds()][feed].clone()
 }
 
 impl Replica {
@@ -528,105 +526,6 @@ impl Replica {
         }
         if self.claims.pending().next().is_some() {
             self.look_soon(ctx, 10 * MS);
-        }
-    }
-
-    fn list(&mut self, ctx: &mut Ctx<Msg>, feed: usize) {
-        self.send(ctx, Asked::List(feed), Request::Range(prefix(feed)));
-    }
-
-    fn listed(&mut self, ctx: &mut Ctx<Msg>, feed: usize, range: &Range) {
-        if feed == 2 {
-            self.board.list_holds(range);
-        }
-        for kv in &range.kvs {
-            self.feed_kv(ctx, feed, kv);
-        }
-        self.tag += 1;
-        self.feeds[feed] = Feed { watch: self.tag, endpoint: self.endpoint };
-        let request = Request::Watch { prefix: prefix(feed), from: range.revision + 1 };
-        ctx.etcd(self.node, self.endpoint, self.tag, request);
-        self.look_soon(ctx, 10 * MS);
-    }
-
-    fn watched(&mut self, ctx: &mut Ctx<Msg>, event: WatchEvent) {
-        let Some(feed) = self.feeds.iter().position(|feed| feed.watch == event.tag) else { return };
-        if event.result.is_ok() && !self.counts(event.origin) {
-            ctx.timer(self.node, micros(self.timing.heartbeat()), Msg::Uncompared(event.tag));
-            return self.uncompared.push(Happening::Watch(event));
-        }
-        match event.result {
-            Ok(batch) => {
-                for event in &batch.events {
-                    if feed == 2 {
-                        self.board.enter_hold(event);
-                    } else if let Event::Put(kv) = event {
-                        self.feed_kv(ctx, feed, kv);
-                    }
-                }
-                self.look_soon(ctx, 10 * MS);
-            }
-            Err(_) => {
-                self.turn_from(self.feeds[feed].endpoint);
-                self.unwatched(ctx, event.tag);
-            }
-        }
-    }
-
-    /// A watch has ended.
-    fn unwatched(&mut self, ctx: &mut Ctx<Msg>, tag: u64) {
-        let Some(feed) = self.feeds.iter().position(|feed| feed.watch == tag) else { return };
-        self.feeds[feed].watch = 0;
-        if feed == 2 {
-            // What cannot be followed counts as held.
-            self.board.holds = None;
-        }
-        ctx.timer(self.node, 500 * MS, Msg::Feed(feed));
-    }
-
-    fn feed_kv(&mut self, ctx: &Ctx<Msg>, feed: usize, kv: &Kv) {
-        match feed {
-            0 => {
-                if let Some((name, record)) = group_of(kv) {
-                    self.saw_group(ctx, &name, &record);
-                }
-            }
-            1 => {
-                if let Some(seen) = journal_of(kv) {
-                    self.saw_journal(ctx, &seen);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    pub(super) fn saw_group(&mut self, ctx: &Ctx<Msg>, name: &str, record: &Versioned<GroupRecord>) {
-        let now = self.now(ctx);
-        self.fed = true;
-        if let Some(gate) = self.gate() {
-            gate.with(|gate| gate.apply(now, name, record));
-        }
-        self.board.enter_group(now, name, record);
-    }
-
-    pub(super) fn saw_journal(&mut self, ctx: &Ctx<Msg>, seen: &JournalSeen) {
-        let now = self.now(ctx);
-        self.fed = true;
-        if let Some(gate) = self.gate() {
-            gate.with(|gate| gate.journal(now, seen));
-        }
-        self.board.enter_journal(now, seen);
-    }
-
-    pub(super) fn feed_both(&mut self, ctx: &Ctx<Msg>, group: Option<&Kv>, journal: Option<&Kv>) {
-        if let Some(seen) = journal.and_then(journal_of) {
-            self.saw_journal(ctx, &seen);
-        }
-        if let Some((name, record)) = group.and_then(group_of) {
-            self.saw_group(ctx, &name, &record);
-        }
-        if let Some(seen) = journal.and_then(journal_of) {
-            self.saw_journal(ctx, &seen);
         }
     }
 
