@@ -15,24 +15,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tandem_arbiter::Arbiter;
-use tandem_arbiter::arbiter::{
-    ActError, Authority, Burial, Publication as LivePublication, PublishError, ReadError, Rider, Seen, StatusReport,
-};
+use tandem_arbiter::arbiter::{ActError, Authority, PublishError, ReadError, Seen};
 use tandem_arbiter::clock::{BootClock, Clock};
 use tandem_arbiter::gate::{CutBudget, Gate, SharedGate, UnsafeTiming};
 use tandem_arbiter::membership::{
     self, Attempts, Identity, LeaderToken, MembershipError, Running, Timing, TooShort, View,
 };
-use tandem_arbiter::records::{
-    BrakeRecord, Confirmation, ConflictRecord, DataRecord, GroupRecord, JournalSeen, Key, LeaderRecord, PLATFORM,
-    Phase, StatusRecord, decode,
-};
+use tandem_arbiter::records::{BrakeRecord, GroupRecord, JournalSeen, Key, LeaderRecord, PLATFORM, Phase, decode};
 use tandem_arbiter::store::{Compared, Comparison, EtcdAdmin, EtcdConfig, EtcdStore, Store, StoreError};
 use tandem_arbiter::txn::{Acting, Edit, Mandate, Scribe};
 use tandem_core::audit::{Actor, operator};
 use tandem_core::ledger;
-use tandem_core::sync::{ConflictSeed, ObjectKey, Record, Tripped, Versioned};
-use tandem_crds::Kind;
+use tandem_core::sync::{ObjectKey, Record, Versioned};
 use tokio::sync::{Notify, watch};
 
 /// Nothing has been taken in yet.

@@ -7,10 +7,10 @@ mod templates;
 
 use k8s_openapi::api::{apps, batch, core, flowcontrol, networking, policy, rbac, scheduling};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions;
+use serde::de::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use templates::*;
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) fn helm(arguments: &[&str]) -> Result<String, String> {
 }
 
 /// What a server of this age serves beyond what helm takes for granted.
-fn flow_control(minor: u32) -> &'static str {
+pub(crate) fn flow_control(minor: u32) -> &'static str {
     match minor {
         ..23 => "v1beta1",
         23..26 => "v1beta2",

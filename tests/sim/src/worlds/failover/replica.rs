@@ -12,17 +12,17 @@ use tandem_arbiter::guards::Guard;
 use tandem_arbiter::membership::{Act, Identity, LeaderToken, Machine, Outcome, Timing, View};
 use tandem_arbiter::peers::{ClaimWatch, MembersRead, PeerWatch};
 use tandem_arbiter::pins::{ClusterIdentity, Pins};
-use tandem_arbiter::records::{GroupRecord, JournalSeen, Key, Versioned};
-use tandem_arbiter::store::{Event, Range};
-use tandem_arbiter::txn::{Kv, Op, Origin, Server, Txn, TxnAnswer};
+use tandem_arbiter::records::Key;
+use tandem_arbiter::store::Range;
+use tandem_arbiter::txn::{Op, Origin, Server, Txn, TxnAnswer};
 
 use super::Msg;
-use super::board::{Board, group_of, journal_of};
+use super::board::Board;
 use super::driver::{Driver, Sent};
 use super::publish::{Objects, Overwrite, Publication};
 use super::setup::{Ask, GROUPS, Setup};
 use crate::engine::{MS, Micros, SECOND, micros};
-use crate::etcd::{Answer, Payload, Request, WatchEvent};
+use crate::etcd::{Answer, Payload, Request};
 use crate::net::{NodeId, Place};
 use crate::world::{Ctx, Happening, Violation};
 

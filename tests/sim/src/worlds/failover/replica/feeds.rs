@@ -1,7 +1,7 @@
 //! What a replica lists and follows of the arbiter: groups, journals and holds.
 
-use super::{Feed, Replica};
-use crate::engine::{MS, Micros, micros};
+use super::{Asked, Feed, Replica};
+use crate::engine::{MS, micros};
 use crate::etcd::{Request, WatchEvent};
 use crate::world::{Ctx, Happening};
 use crate::worlds::failover::Msg;
