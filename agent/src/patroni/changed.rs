@@ -1,5 +1,6 @@
 //! What Patroni was told, until it says so itself.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tandem_core::patroni::Settings;
 
@@ -32,9 +33,39 @@ impl Changed {
         }
     }
 
+    /// Forgets it all: what Patroni says is all that is known.
+    fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     fn lately(&self, at: Instant) -> Option<Settings> {
         let (is, since) = self.is?;
         (at.saturating_duration_since(since) < TURN).then_some(is)
+    }
+}
+
+/// A change that is on its way. Where its answer does not come, it may have been made or not, and what was told before holds no more.
+#[derive(Debug)]
+pub(super) struct OnItsWay<'a>(Option<&'a Mutex<Changed>>);
+
+impl<'a> OnItsWay<'a> {
+    pub(super) fn begin(changed: &'a Mutex<Changed>) -> Self {
+        Self(Some(changed))
+    }
+
+    /// It was answered.
+    pub(super) fn answered(mut self, was: Option<Settings>, is: Settings, at: Instant) {
+        if let Some(changed) = self.0.take() {
+            changed.lock().unwrap_or_else(PoisonError::into_inner).told(was, is, at);
+        }
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        if let Some(changed) = self.0.take() {
+            changed.lock().unwrap_or_else(PoisonError::into_inner).forget();
+        }
     }
 }
 
@@ -72,5 +103,15 @@ mod tests {
         assert_eq!(changed.holds(OPEN, began), OPEN);
         changed.told(Some(OPEN), FOLLOWS, began + TURN);
         assert_eq!(changed.holds(CLOSED, began + TURN), CLOSED, "what was before is forgotten");
+    }
+
+    #[test]
+    fn a_change_whose_answer_does_not_come_leaves_nothing_to_go_by() {
+        let began = Instant::now();
+        let changed = Mutex::new(Changed::default());
+        OnItsWay::begin(&changed).answered(Some(OPEN), CLOSED, began);
+        assert_eq!(changed.lock().unwrap().holds(OPEN, began), CLOSED);
+        drop(OnItsWay::begin(&changed));
+        assert_eq!(changed.lock().unwrap().holds(OPEN, began), OPEN);
     }
 }

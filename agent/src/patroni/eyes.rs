@@ -1,12 +1,12 @@
 //! Looks at the member: its Patroni and its database, in one picture.
 
-use super::changed::Changed;
+use super::changed::{Changed, OnItsWay};
 use super::file::PatroniFile;
 use super::local::{Local, LocalError, Seen, Session};
 use super::rest::{Patroni, RestError};
 use crate::tls::TlsError;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tandem_core::patroni::{Access, Change, Member, Picture, Settings, Standing, Wanted};
 
@@ -110,7 +110,9 @@ impl Eyes {
             self.pause_seen(pause),
             self.local.look()
         );
-        let settings = settings.map(|said| self.lock_changed().holds(said, Instant::now()));
+        let changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = settings.map(|said| changed.holds(said, Instant::now()));
+        drop(changed);
         let trouble = settings.as_ref().err().or(members.as_ref().err()).map(ToString::to_string);
         let said = Said { settings: settings.ok(), members: members.ok(), pause_seen, trouble, at };
         self.keep(said, seen, at)
@@ -143,17 +145,14 @@ impl Eyes {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn lock_changed(&self) -> MutexGuard<'_, Changed> {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Changes Patroni's configuration. What it is then, beside what was seen.
     ///
     /// # Errors
     /// [`RestError`]; then it may be changed or not.
     pub async fn change(&self, look: &Look, change: Change) -> Result<Arc<Look>, RestError> {
+        let on_its_way = OnItsWay::begin(&self.changed);
         let settings = self.patroni.change(look.picture.leaders_url(), change, &self.wanted).await?;
-        self.lock_changed().told(look.said.settings, settings, Instant::now());
+        on_its_way.answered(look.said.settings, settings, Instant::now());
         Ok(Arc::new(look.changed(settings)))
     }
 

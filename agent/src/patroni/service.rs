@@ -212,8 +212,14 @@ impl<C: Clock> Service<C> {
         let led = picture.members.iter().flatten().any(|member| member.rank == plan::Rank::Leader);
         let unled = (picture.settings.is_some_and(|settings| settings.standby) && !led)
             .then(|| "nobody leads this standby cluster: docs/postgresql.md, 'A site without a leader'".to_owned());
+        let unfollowed =
+            (is == Role::Active && speaks(&picture) && !picture.followed).then(|| plan::Why::Follower.to_string());
         let problems = (!inner.problems.is_empty()).then(|| inner.problems.join("; "));
-        Ok(Answer { state, leader: speaks(&picture), why: waits.or(look.trouble.clone()).or(unled).or(problems) })
+        Ok(Answer {
+            state,
+            leader: speaks(&picture),
+            why: waits.or(look.trouble.clone()).or(unled).or(unfollowed).or(problems),
+        })
     }
 
     /// Forgets what is over, unless a call is at it.

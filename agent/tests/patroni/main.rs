@@ -110,6 +110,10 @@ async fn a_site_that_lost_its_power_stays_passive_when_it_is_back_and_says_what_
     world.b.gate.say(false, true, token(2, 1));
     world.call(&world.b, Call::Promote, token(2, 1)).await.unwrap();
     world.b.gate.say(true, true, token(2, 1));
+    until("it says that nobody follows", || async {
+        world.state(&world.b).await?.why.filter(|why| why.contains("does not stream"))
+    })
+    .await;
     let kept = numbers(&world.b.members[0]);
     let lost = told.iter().filter(|number| !kept.contains(number)).count();
     assert!(lost > 0);
