@@ -226,6 +226,15 @@ pub enum FailoverPhase {
     Refused,
 }
 
+impl Failover {
+    /// The execution's id: two objects with one are one.
+    #[must_use]
+    pub fn execution(&self) -> &str {
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        self.spec.idempotency_key.as_deref().unwrap_or(name)
+    }
+}
+
 impl FailoverPhase {
     /// Whether nothing more will become of it, as far as serving goes.
     #[must_use]

@@ -16,7 +16,7 @@ pub use schedule::run_schedules;
 
 use crate::cluster::ObjectName;
 use crate::context::Context;
-use crate::failover::{FAILOVER, execution};
+use crate::failover::FAILOVER;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -112,7 +112,7 @@ fn objects(context: &Context) -> BTreeMap<String, Failover> {
         .iter()
         .filter_map(|object| serde_json::to_value(&**object).and_then(serde_json::from_value::<Failover>).ok())
         .filter(|failover| ExecutionKind::from(failover.spec.kind) == ExecutionKind::Drill);
-    decoded.map(|failover| (execution(&failover).to_owned(), failover)).collect()
+    decoded.map(|failover| (failover.execution().to_owned(), failover)).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! record, and is not the newest of its group.
 
 use super::board::JournalHeld;
-use super::requests::{KIND, execution};
+use super::requests::KIND;
 use crate::context::Context;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +68,7 @@ fn open_objects(context: &Context) -> BTreeSet<String> {
     let open = objects.iter().filter_map(|object| {
         let failover: Failover = serde_json::to_value(&**object).and_then(serde_json::from_value).ok()?;
         let ended = failover.status.as_ref().is_some_and(|status| status.phase.ended());
-        (!ended).then(|| execution(&failover).to_owned())
+        (!ended).then(|| failover.execution().to_owned())
     });
     open.collect()
 }

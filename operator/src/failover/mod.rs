@@ -41,7 +41,7 @@ pub use orders::is_automatic;
 pub use peers::{Peers, run_peers};
 pub(crate) use picture::{Picture, ReadySince, wall};
 pub use reports::run_reports;
-pub(crate) use requests::{KIND as FAILOVER, execution, resource as failovers};
+pub(crate) use requests::{KIND as FAILOVER, resource as failovers};
 pub use requests::{run_requests, watch_requests};
 pub use said::{GroupNote, GroupNotes};
 pub use strengths::{Provisioned, Strengths};

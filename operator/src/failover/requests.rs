@@ -93,7 +93,7 @@ async fn look(context: &Context, ready: &mut ReadySince, first: bool) {
     let mut here: Vec<(String, Failover)> = Vec::new();
     for object in &objects {
         match serde_json::to_value(&**object).and_then(serde_json::from_value::<Failover>) {
-            Ok(failover) => here.push((execution(&failover).to_owned(), failover)),
+            Ok(failover) => here.push((failover.execution().to_owned(), failover)),
             Err(error) => {
                 tracing::error!(name = object.metadata.name, error = %Chain(&error), "a Failover does not decode");
             }
@@ -144,19 +144,13 @@ fn is_settled(failover: &Failover, journals: &BTreeMap<String, JournalHeld>) -> 
         && status.groups.iter().all(shown)
 }
 
-/// The execution's id: two objects with one are one.
-pub(crate) fn execution(failover: &Failover) -> &str {
-    let name = failover.metadata.name.as_deref().unwrap_or_default();
-    failover.spec.idempotency_key.as_deref().unwrap_or(name)
-}
-
 async fn reconcile(
     context: &Context,
     picture: &Picture,
     failover: &Failover,
     record: Option<Versioned<RequestRecord>>,
 ) -> Result<(), String> {
-    let id = execution(failover);
+    let id = failover.execution();
     let standing = failover.status.clone().unwrap_or_default();
     let status = match record {
         // Nobody is heard on what nobody asked for: a hold is what stops it.
@@ -251,7 +245,7 @@ fn approvals(failover: &Failover) -> Vec<Approval> {
 /// Works out what a request selects, once: what both sites go by from then on.
 fn resolve(context: &Context, picture: &Picture, failover: &Failover) -> Result<RequestRecord, Why> {
     let spec = &failover.spec;
-    let id = execution(failover);
+    let id = failover.execution();
     if let Some(broken) = broken_rules(failover, None).first() {
         return Err(said("Invalid", format!("{}: {}", broken.path, broken.message)));
     }

@@ -2,7 +2,7 @@
 
 use super::super::extract::Named;
 use super::super::requests::change::NewWord;
-use super::writing::{execution, taken};
+use super::writing::taken;
 use crate::acts::{Call, Deed, Done, Place, audited, faults_of_change, once};
 use crate::authorise::{Action, authorise_named};
 use crate::identity::Principal;
@@ -135,7 +135,7 @@ async fn write(state: &AppState, who: &Principal, at: &ObjectRef, word: &Word) -
 
 /// Whether somebody may say that of a failover as it stands.
 fn may(word: &Word, failover: &Failover, who: &Principal) -> Result<(), Declined> {
-    if is_automatic(execution(failover)) {
+    if is_automatic(failover.execution()) {
         return Err(Declined::Automatic);
     }
     if let Some(phase) = failover.status.as_ref().map(|status| status.phase).filter(|phase| phase.ended()) {

@@ -39,12 +39,6 @@ fn view(objects: &dyn Objects, unit: Option<&str>) -> Result<View, Problem> {
     Ok(view.with_unit(unit, environments.iter().map(|one| &**one), applications.iter().map(|one| &**one)))
 }
 
-/// The id of a failover's execution: two objects with one are one.
-pub(super) fn execution(failover: &Failover) -> &str {
-    let name = failover.metadata.name.as_deref().unwrap_or_default();
-    failover.spec.idempotency_key.as_deref().unwrap_or(name)
-}
-
 /// Waits until the site's operator has brought what a failover says into the arbiter, where both sites read it: until the record
 /// there is as it should be.
 ///
@@ -56,7 +50,7 @@ pub(super) async fn taken(
     failover: &Failover,
     is_there: impl Fn(&RequestRecord) -> bool,
 ) -> Result<RequestRecord, Problem> {
-    let id = execution(failover);
+    let id = failover.execution();
     let waiting = async {
         let mut pause = PAUSES.0;
         loop {
