@@ -52,7 +52,7 @@ there are more.
 | `seenFrom` | the site whose cluster was asked; null where that cannot be told |
 | `authority` | the site that may publish; null where none, or more than one, says so |
 | `sites` | each site: `name`, `displayName`, `preference`, `authority`, `leader`, `members`, `heard`, `fenced`, `arbiter` (`Healthy`, or what is worst; null for the other site), `ready`, `reason` |
-| `groups` | sums: `all`, `activeAt` by site, `activeNowhere`, `protected`, `exposed`, `unknown`, `automatic`, `held`, `moving`, `settling` (moved, and the site that they left has still to follow) |
+| `groups` | sums: `all`, `activeAt` by site, `activeNowhere`, `protected`, `exposed`, `unknown`, `automatic`, `held`, `moving`, `settling` (the move has ended, and a site has still to follow) |
 | `moves` | those that have not ended, as `failover list` has them |
 | `kinds` | `kind`, `ready`, `of` |
 | `problems` | the worst first: `severity` (`Critical`, `Warning`, `Notice`), `reason`, `kind`, `objects`, and as sentences `message`, `meaning`, `mend`, each with its `…Zh` |

@@ -115,7 +115,7 @@ pub struct Groups {
     pub held: usize,
     /// How many are being moved.
     pub moving: usize,
-    /// How many have been moved, while the site that they left has still to follow them.
+    /// Of how many the move has ended, while a site has still to follow.
     pub settling: usize,
 }
 
@@ -143,7 +143,7 @@ pub fn report(seen: &Seen) -> Report {
         seen_from: seen.from().map(str::to_owned),
         authority: view.authority().map(str::to_owned),
         sites: view.sites.values().map(site).collect(),
-        groups: groups(view, &moves),
+        groups: groups(view, &seen.failovers),
         moves,
         kinds: vec![
             count(view.sites.values()),
@@ -175,7 +175,7 @@ fn site(site: &DataCentre) -> SiteRow {
     }
 }
 
-fn groups(view: &View, moves: &[MoveRow]) -> Groups {
+fn groups(view: &View, failovers: &[Failover]) -> Groups {
     let mut sum = Groups { all: view.groups.len(), ..Groups::default() };
     for group in view.groups.values() {
         let status = group.status.clone().unwrap_or_default();
@@ -191,8 +191,11 @@ fn groups(view: &View, moves: &[MoveRow]) -> Groups {
         sum.automatic += usize::from(group.spec.mode == FailoverMode::Automatic);
         sum.held += usize::from(status.hold.is_some());
         if let Some(execution) = status.execution {
-            let under_way = moves.iter().any(|row| row.name == execution);
-            *(if under_way { &mut sum.moving } else { &mut sum.settling }) += 1;
+            let is_of_it = |failover: &&Failover| failover.execution() == execution;
+            let ended = |failover: &Failover| failover.status.as_ref().is_some_and(|status| status.phase.ended());
+            // One that is not seen yet has not ended.
+            let settles = failovers.iter().find(is_of_it).is_some_and(ended);
+            *(if settles { &mut sum.settling } else { &mut sum.moving }) += 1;
         }
     }
     sum

@@ -294,12 +294,13 @@ fn there_is_advice_for_every_reason() {
 fn a_group_whose_move_has_ended_settles_and_does_not_move() {
     let mut seen = well(0);
     let of = |execution: &str| group(execution, |group| group["status"]["execution"] = json!(execution));
-    seen.view = View::new(vec![], vec![of("over"), of("under-way")]);
-    let failover = |name: &str, phase: &str| -> Failover {
-        let spec = json!({"type": "Switchover", "reason": "r", "selector": {"groups": [name]}});
+    seen.view = View::new(vec![], vec![of("over"), of("under-way"), of("not-seen-yet")]);
+    let failover = |name: &str, execution: &str, phase: &str| -> Failover {
+        let selector = json!({"groups": [execution]});
+        let spec = json!({"type": "Switchover", "reason": "r", "selector": selector, "idempotencyKey": execution});
         read(json!({"metadata": {"name": name}, "spec": spec, "status": {"phase": phase}}))
     };
-    seen.failovers = vec![failover("over", "Completed"), failover("under-way", "Running")];
+    seen.failovers = vec![failover("a", "over", "Completed"), failover("b", "under-way", "Running")];
     let groups = report(&seen).groups;
-    assert_eq!((groups.moving, groups.settling), (1, 1));
+    assert_eq!((groups.moving, groups.settling), (2, 1));
 }
